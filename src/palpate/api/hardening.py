@@ -32,6 +32,7 @@ from palpate.hardening.loop.trainer import train
 from palpate.hardening.losses.default import default_loss
 from palpate.hardening.recipes.table import ImageFacts
 from palpate.hardening.trainable import require_trainable
+from palpate.models.nnunet.patches import Patch
 from palpate.tensors import Tree, take
 from palpate.threats.ball import check_bounds
 from palpate.units import Scale
@@ -226,6 +227,11 @@ def _course(
     recipe, fallback = recipes_of(given, task, threat(eps), facts)
     window = window_of(victim.inferer)
     inferer = trained_inferer(victim.inferer, given.batch)
+    if isinstance(inferer, Patch):
+        raise InputError(
+            "harden: an nnU-Net is trained on patches of its files' volumes. Write a plan with model.nnunet and "
+            "[harden], and run `palpate harden`."
+        )
     trained = Victim(victim.module, victim.bounds, preprocess=victim.preprocess, inferer=inferer)
     lessons = TrainingImages(
         reader, trained, rows[1], given.batch, seed, window=None if window is None else window.size

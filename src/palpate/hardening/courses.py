@@ -84,6 +84,11 @@ def require_possible(plan: Plan, settings: HardenSection) -> None:
     task, threat = task_of(plan.task, "untargeted"), plan.threat.build(plan.radii[-1])
     named = {part.recipe for part in settings.mixture} | {settings.recipe, settings.fallback}
     # What artefacts are possible is known only with the images.
+    if "artefacts" in named and plan.model.nnunet is not None:
+        raise PlanError(
+            "harden.recipe: artefacts are made on whole images as the files store them, and an nnU-Net is trained on "
+            "patches of its own grid. Choose another recipe."
+        )
     if "artefacts" not in named:
         recipe, _ = recipes_of(settings, task, threat, ImageFacts())
         judge_of(settings, task, recipe, threat)

@@ -16,6 +16,7 @@ from palpate.data.layouts.registry import LAYOUTS
 from palpate.data.table import Table as Rows
 from palpate.errors import InputError, PlanError
 from palpate.hardening.data.augment import augment_of
+from palpate.hardening.data.grid import OnGrid, mirrors, note_of, require_one_fold
 from palpate.hardening.data.lessons import TrainingImages
 from palpate.hardening.data.overlap import Known, overlapping, patients, require_apart, require_named
 from palpate.hardening.data.reading import Table
@@ -23,6 +24,8 @@ from palpate.hardening.data.split import Split, split_rows
 from palpate.hardening.data.windows import trained_inferer, window_of
 from palpate.hardening.hardened_plan import document_of
 from palpate.hardening.trainable import require_trainable, require_trainable_source
+from palpate.models.nnunet.patches import Patch
+from palpate.models.nnunet.pipeline import NnUNet
 from palpate.seeds import derive
 from palpate.units import radius
 from palpate.victim import Victim
@@ -74,6 +77,7 @@ def load_material(
     """
     settings = plan.training()
     require_trainable_source(plan.model.source())
+    require_one_fold(plan)
     training = _subject(plan, settings.data, "harden.data", allow_pickle, say)
     require_trainable(training.victim.module)
     say("Comparing the training images with those of the audit.")
@@ -86,16 +90,17 @@ def load_material(
     inferer = trained_inferer(judged.inferer, settings.batch)
     trained = Victim(judged.module, judged.bounds, preprocess=judged.preprocess, inferer=inferer)
     training, validation = replace(training, victim=trained), replace(validation, victim=judged)
-    _require_batches(training, rows, window_of(inferer) is not None or settings.augment != "none")
+    cut = isinstance(inferer, Patch) or window_of(inferer) is not None
+    _require_batches(training, rows, cut or settings.augment != "none")
     return Material(
         plan,
         settings,
         training,
         validation,
         rows,
-        _lessons(plan, settings, training, rows),
+        _lessons(plan, settings, training, rows, judged),
         _budget(plan, settings, training),
-        (*training.notes, *rows.notes, *_unknown(training.table, dicom), *_around(judged)),
+        (*training.notes, *rows.notes, *_unknown(training.table, dicom), *_around(judged), *_patches(inferer)),
     )
 
 
@@ -191,7 +196,15 @@ def _limited(table: Rows, rows: tuple[int, ...], settings: HardenSection, seed: 
     return tuple(places[case] for case in table.take(rows).limit(settings.validation_limit, derive(seed, "examined")))
 
 
-def _lessons(plan: Plan, settings: HardenSection, training: Subject, rows: Split) -> TrainingImages:
+def _lessons(plan: Plan, settings: HardenSection, training: Subject, rows: Split, judged: Victim) -> TrainingImages:
+    augment = augment_of(settings.augment, plan.root, plan.model.bounds, region=bool(plan.threat.region))
+    seed, patch, deployed = derive(plan.seed, "harden"), training.victim.inferer, judged.inferer
+    if isinstance(patch, Patch) and isinstance(deployed, NnUNet):
+        mirrored = mirrors(patch, augment)
+        reader = OnGrid(training, deployed)
+        return TrainingImages(
+            reader, training.victim, rows.training, settings.batch, seed, mirrored, patch.size, draws=settings.batch
+        )
     window = window_of(training.victim.inferer)
     same_grid = window is None or _keeps_grid(training)
     return TrainingImages(
@@ -199,8 +212,8 @@ def _lessons(plan: Plan, settings: HardenSection, training: Subject, rows: Split
         training.victim,
         rows.training,
         settings.batch,
-        derive(plan.seed, "harden"),
-        augment_of(settings.augment, plan.root, plan.model.bounds, region=bool(plan.threat.region)),
+        seed,
+        augment,
         # A window is cut from the image itself if the preprocessing does not change the grid.
         window.size if window is not None and same_grid else None,
     )
@@ -244,6 +257,10 @@ def _around(judged: Victim) -> tuple[str, ...]:
     if not judged.defences:
         return ()
     return ("The network is trained without the defences of the plan; they are in place where epochs are scored.",)
+
+
+def _patches(inferer: object) -> tuple[str, ...]:
+    return (note_of(inferer),) if isinstance(inferer, Patch) else ()
 
 
 def _unknown(table: Rows, dicom: bool) -> tuple[str, ...]:

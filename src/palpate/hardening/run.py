@@ -77,7 +77,7 @@ def harden_plan(
             trained = train(course, folder, progress or Silence(), identity=_identity(material, course))
         if not trained.finished:
             return Hardened(folder, trained, None, None, material)
-        return _written(material, course, trained, folder)
+        return _written(material, course, trained, folder, allow_pickle)
 
 
 def default_folder(plan: Plan) -> Path:
@@ -111,12 +111,13 @@ def _identity(material: Material, course: Course) -> dict[str, str]:
     }
 
 
-def _written(material: Material, course: Course, trained: Trained, folder: Path) -> Hardened:
+def _written(material: Material, course: Course, trained: Trained, folder: Path, allow_pickle: bool) -> Hardened:
     module = material.judged.module
     before = weights_digest(module)
     module.load_state_dict(trained.state)
     plan = material.plan
-    saved = save_model(network_inside(module), plan.model.source(), plan.root, folder)
+    source = plan.model.source()
+    saved = save_model(network_inside(module), source, plan.root, folder, allow_pickle=allow_pickle)
     if trained.best and material.settings.operating_point == "choose" and isinstance(course.examiner, Examination):
         task = course.examiner.task_for(material.judged)
         saved = replace(saved, confidence=getattr(task, "confidence", None))

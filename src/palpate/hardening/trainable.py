@@ -19,7 +19,6 @@ _FIXED = {
     "exported": "an exported program is a fixed graph",
     "onnx": "an ONNX file is a fixed graph",
     "endpoint": "a service gives only outputs",
-    "nnunet": "nnU-Net trains its networks itself",
 }
 INSTEAD = (
     "Name the network and its weights (model.factory and model.weights) to train it. What works without training is "

@@ -17,6 +17,9 @@ from palpate.errors import InputError
 from palpate.models.bundle import bundle_files, weights_of
 from palpate.models.fit import names_in_file
 from palpate.models.huggingface import huggingface_files
+from palpate.models.nnunet.folder import read_trained
+from palpate.models.nnunet.network import Folds
+from palpate.models.nnunet.saving import write_trained
 from palpate.models.source import ModelSource
 from palpate.models.stored.states import Weights, read_weights
 from palpate.storage.writing import write_atomically
@@ -30,7 +33,7 @@ class SavedModel:
 
     Attributes:
         path: the file or folder.
-        field: the field of `[model]` that names it: `weights`, `torchscript`, `bundle` or `huggingface`.
+        field: the field of `[model]` that names it: `weights`, `torchscript`, `bundle`, `huggingface` or `nnunet`.
         confidence: of a detector whose operating point was chosen anew; None: as before.
     """
 
@@ -39,22 +42,28 @@ class SavedModel:
     confidence: float | None = None
 
 
-def save_model(network: nn.Module, source: ModelSource, root: Path, folder: Path) -> SavedModel:
+def save_model(
+    network: nn.Module, source: ModelSource, root: Path, folder: Path, *, allow_pickle: bool = False
+) -> SavedModel:
     """Write a network's weights into `folder`, in the format and with the names of those it was loaded from.
 
     Safetensors stay safetensors, files of `torch.save` become a plain state dict, TorchScript a new TorchScript file,
-    and folders (bundle, Hugging Face) a copy with new weights. A factory that loads its own weights gives safetensors.
+    and folders (bundle, Hugging Face, nnU-Net) a copy with new weights. A factory that loads its own weights gives
+    safetensors.
 
     Args:
         network: the user's own network (`network_inside`), with its new weights.
         source: where the model came from.
         root: folder of the plan.
         folder: where to write.
+        allow_pickle: as for the model; nnU-Net's checkpoints hold more than weights.
 
     Raises:
         InputError: the file of the old weights cannot be read any more.
         StorageError: the disk is full or does not accept the file; nothing half-written is left.
     """
+    if source.nnunet is not None:
+        return _fold(network, source, root, folder, allow_pickle)
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     if source.torchscript is not None:
         path = folder / Path(source.torchscript).name
@@ -83,6 +92,14 @@ def save_model(network: nn.Module, source: ModelSource, root: Path, folder: Path
     path = folder / old.name
     _write(path, _renamed(network, state, old, source.weights_entry))
     return SavedModel(path, "weights")
+
+
+def _fold(network: nn.Module, source: ModelSource, root: Path, folder: Path, allow_pickle: bool) -> SavedModel:
+    assert isinstance(network, Folds) and source.nnunet is not None
+    trained = read_trained(root / source.nnunet, source.folds, source.checkpoint)
+    target = folder / trained.folder.resolve().name
+    write_trained(trained, network.folds[0], target, allow_pickle=allow_pickle)
+    return SavedModel(target, "nnunet")
 
 
 def _renamed(network: nn.Module, state: Mapping[str, Tensor], old: Path, entry: str | None = None) -> dict[str, Tensor]:

@@ -56,16 +56,39 @@ class Shift:
 
 @dataclass(frozen=True)
 class Flips:
-    """Flip each axis with probability 1/2; for images without a fixed orientation, such as fundus or endoscopy."""
+    """Flip each axis with probability 1/2; for images without a fixed orientation, such as fundus or endoscopy.
+
+    Attributes:
+        axes: only these spatial axes, from 0; None: all.
+    """
+
+    axes: tuple[int, ...] | None = None
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """The flipped sample."""
         for axis, length in enumerate(sample.image.shape[2:]):
-            if torch.rand(1, generator=generator) < 0.5:
+            if (self.axes is None or axis in self.axes) and torch.rand(1, generator=generator) < 0.5:
                 index = torch.arange(length - 1, -1, -1, device=sample.image.device)
                 sample = _indexed(sample, axis, index)
                 if isinstance(sample.targets, Boxes):
                     sample = sample._replace(targets=_mirrored(sample.targets, axis))
+        return sample
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """One change after the other.
+
+    Attributes:
+        parts: the changes.
+    """
+
+    parts: tuple[Augment, ...]
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """The sample after all of them."""
+        for part in self.parts:
+            sample = part(sample, generator)
         return sample
 
 

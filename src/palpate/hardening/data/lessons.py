@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,13 @@ _KEPT = 4 * 2**30
 """Bytes of decoded images that are kept in memory; further ones are read again in each epoch."""
 
 
+class _Shown(NamedTuple):
+    """A row, and how often the epoch has shown it before."""
+
+    row: int
+    draw: int
+
+
 @dataclass(frozen=True)
 class TrainingImages:
     """Some images as lessons. Batches hold images of one shape and spacing; none has one image only.
@@ -37,6 +44,7 @@ class TrainingImages:
         seed: decides the order, windows, augmentation and the attacks' random numbers.
         augment: changes each image; None: nothing.
         window: size of the windows that are cut; None: whole images.
+        draws: how often an epoch shows each image, each time with other random numbers.
     """
 
     reader: Reader
@@ -46,6 +54,7 @@ class TrainingImages:
     seed: int
     augment: Augment | None = None
     window: tuple[int, ...] | None = None
+    draws: int = 1
     _cache: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
     _held: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
 
@@ -54,15 +63,15 @@ class TrainingImages:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from batch `start` on."""
-        for rows in self._batches(number)[start:]:
-            yield self._batch(rows, number)
+        for shown in self._batches(number)[start:]:
+            yield self._batch(shown, number)
 
-    def _batches(self, number: int) -> list[tuple[int, ...]]:
-        forms: dict[Any, list[int]] = defaultdict(list)
+    def _batches(self, number: int) -> list[tuple[_Shown, ...]]:
+        forms: dict[Any, list[_Shown]] = defaultdict(list)
         for row in self.rows:
-            forms[self._form(row)].append(row)
+            forms[self._form(row)] += [_Shown(row, draw) for draw in range(self.draws)]
         generator = torch.Generator().manual_seed(derive(self.seed, "order", number))
-        batches: list[tuple[int, ...]] = []
+        batches: list[tuple[_Shown, ...]] = []
         for rows in forms.values():
             order = [rows[place] for place in torch.randperm(len(rows), generator=generator).tolist()]
             parts = [tuple(order[at : at + self.size]) for at in range(0, len(order), self.size)]
@@ -78,21 +87,25 @@ class TrainingImages:
             spatial = [min(pair) for pair in zip(spatial, self.window, strict=True)]
         return (channels, *spatial), self.reader.form(row)
 
-    def _batch(self, rows: tuple[int, ...], number: int) -> Batch:
-        reader = self.reader
+    def _batch(self, shown: tuple[_Shown, ...], number: int) -> Batch:
+        reader, rows = self.reader, [one.row for one in shown]
         reader.prepare(self.victim, rows[0])
         targets = reader.targets(rows) if self.window is None else None
-        samples = [self._sample(row, place, targets, number) for place, row in enumerate(rows)]
+        samples = [self._sample(one, place, targets, number) for place, one in enumerate(shown)]
         return Batch(
             torch.cat([sample.image for sample in samples]).to(reader.device),
             mapped(lambda *parts: torch.cat(parts).to(reader.device), *(sample.targets for sample in samples)),
             _joined([sample.limits for sample in samples]),
-            Streams([derive(self.seed, "attack", number, name) for name in map(reader.name, rows)]),
+            Streams([self._seed("attack", one, number) for one in shown]),
         )
 
-    def _sample(self, row: int, place: int, targets: Tree | None, number: int) -> Sample:
-        name = self.reader.name(row)
-        generator = torch.Generator().manual_seed(derive(self.seed, "augment", number, name))
+    def _seed(self, what: str, shown: _Shown, number: int) -> int:
+        again = (shown.draw,) if shown.draw else ()
+        return derive(self.seed, what, number, self.reader.name(shown.row), *again)
+
+    def _sample(self, shown: _Shown, place: int, targets: Tree | None, number: int) -> Sample:
+        row = shown.row
+        generator = torch.Generator().manual_seed(self._seed("augment", shown, number))
         own = self.reader.targets([row]) if targets is None else take(targets, torch.tensor([place]))
         sample = Sample(self._image(row), mapped(Tensor.cpu, own), _on_cpu(self.reader.limits([row])))
         if self.window is not None:
@@ -107,7 +120,7 @@ class TrainingImages:
             if self._held[0] + values.nbytes <= _KEPT:
                 self._held[0] += values.nbytes
                 self._cache[row] = values
-        return torch.from_numpy(values.astype(np.float32))[None]
+        return torch.from_numpy(values.astype(np.float32, copy=not values.flags.writeable))[None]
 
 
 def _on_cpu(limits: Limits) -> Limits:

@@ -16,6 +16,7 @@ from palpate.audit.subject.subject import Subject
 from palpate.contracts import Limits
 from palpate.tensors import Tree, take
 from palpate.victim import Victim
+from palpate.victim.spacing import placed
 
 
 class Reader(Protocol):
@@ -75,10 +76,11 @@ class Table:
         return self.subject.shape_of(row)
 
     def form(self, row: int) -> Hashable:
-        """Its spacing, if the preprocessing depends on it, and what the model is given besides the image."""
+        """Its spacing, if what the model does depends on it, and what the model is given besides the image."""
         subject = self.subject
-        plain, spacing = subject.preprocess, subject.spacing_of(row)
-        return None if plain.at(spacing) == plain else spacing, subject.beside.form(subject.table, row)
+        plain, spacing, inferer = subject.preprocess, subject.spacing_of(row), subject.victim.inferer
+        same = plain.at(spacing) == plain and placed(inferer, spacing) == placed(inferer, None)
+        return None if same else spacing, subject.beside.form(subject.table, row)
 
     def prepare(self, victim: Victim, row: int) -> None:
         """Set the preprocessing at its spacing, and the other inputs."""

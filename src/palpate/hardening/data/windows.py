@@ -11,6 +11,8 @@ import torch
 from palpate.annotations import Masks
 from palpate.contracts import Limits
 from palpate.hardening.data.augment import Sample
+from palpate.models.nnunet.patches import Patch
+from palpate.models.nnunet.pipeline import NnUNet
 from palpate.tensors import Tree
 from palpate.victim import Inferer
 from palpate.victim.inference import Flips, SlidingWindow
@@ -29,7 +31,10 @@ def trained_inferer(inferer: Inferer | None, batch: int) -> Inferer | None:
     """How the network is evaluated in training: the sliding window without flips, `batch` windows at once.
 
     An image of one window is one pass, padded as in the clinic. Larger ones are blended, with the graph of all windows.
+    An nnU-Net is trained on patches of its plan's grid.
     """
+    if isinstance(inferer, NnUNet):
+        return Patch(inferer.windows)
     if isinstance(inferer, Flips):
         inferer = inferer.inner
     return replace(inferer, inner=None, batch=batch) if isinstance(inferer, SlidingWindow) else inferer
@@ -57,7 +62,7 @@ def cut(sample: Sample, size: Sequence[int], generator: torch.Generator) -> Samp
     )
     targets, limits = sample.targets, sample.limits
     if isinstance(targets, Masks):
-        targets = targets._replace(labels=targets.labels[(..., *place)])
+        targets = targets._replace(labels=targets.labels[(..., *place)].long())
     if limits.region is not None:
         limits = Limits(limits.region[(..., *place)], *limits[1:])
     return Sample(sample.image[(..., *place)], targets, limits)

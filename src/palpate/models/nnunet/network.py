@@ -19,6 +19,8 @@ from palpate.models.stored.states import read_checkpoint
 PACKAGE = "dynamic_network_architectures"
 INSTALL = "pip install --no-deps dynamic-network-architectures==0.4.4"
 """Without dependencies: U-Nets need none, and timm would bring a torchvision that may not fit the torch here."""
+WEIGHTS = "network_weights"
+"""Entry of a checkpoint with the weights."""
 _CLASSES = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 _BLOCKS = ("BasicBlockD", "BottleneckD")
 
@@ -58,10 +60,10 @@ def load_folds(trained: Trained, *, allow_pickle: bool = False) -> tuple[Folds, 
     networks, notes = [], []
     told = None
     for path in trained.files[2:]:
-        held = _checkpoint(path, allow_pickle)
+        held = read_fold(path, allow_pickle=allow_pickle)
         told = told or _told(path, held)
         network = _built(trained, told.configuration)
-        notes += fit(network, held["network_weights"], path)
+        notes += fit(network, held[WEIGHTS], path)
         networks.append(network)
     return Folds(networks), list(dict.fromkeys(notes))
 
@@ -69,14 +71,19 @@ def load_folds(trained: Trained, *, allow_pickle: bool = False) -> tuple[Folds, 
 def told_by(trained: Trained, *, allow_pickle: bool = False) -> Told:
     """What the first fold's checkpoint says, as nnU-Net reads it."""
     path = trained.files[2]
-    return _told(path, _checkpoint(path, allow_pickle, mapped=True))
+    return _told(path, read_fold(path, allow_pickle=allow_pickle, mapped=True))
 
 
-def _checkpoint(path: Path, allow_pickle: bool, *, mapped: bool = False) -> Mapping[str, Any]:
+def read_fold(path: Path, *, allow_pickle: bool = False, mapped: bool = False) -> Mapping[str, Any]:
+    """All that a fold's checkpoint holds; as `read_checkpoint`.
+
+    Raises:
+        InputError: it cannot be read, or is none of nnU-Net v2.
+    """
     held = read_checkpoint(path, allow_pickle=allow_pickle, mapped=mapped)
-    weights = held.get("network_weights") if isinstance(held, Mapping) else None
+    weights = held.get(WEIGHTS) if isinstance(held, Mapping) else None
     if not isinstance(held, Mapping) or not isinstance(weights, Mapping):
-        raise InputError(f"model.nnunet: {path} has no 'network_weights'. Give a checkpoint of nnU-Net v2.")
+        raise InputError(f"model.nnunet: {path} has no '{WEIGHTS}'. Give a checkpoint of nnU-Net v2.")
     return held
 
 

@@ -6,6 +6,7 @@ same to the last bit; their gradients are those of the formulas.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ Box = tuple[slice, ...]
 Scheme = Literal["z-score", "CT", "0 to 1", "RGB", "none"]
 _LEAST = 1e-8
 _BRIGHTEST = 255
+_CLOSE = 1e-4
+"""Distance from a limit of CT, in deviations, at which a value counts as clipped."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Normalisation:
         if self.scheme == "z-score":
             return _standardised(channel, held, mask if self.masked else None)
         if self.scheme == "CT":
-            return (channel.clamp(self.low, self.high) - self.mean) / max(self.std, _LEAST)
+            return self.along(channel)
         if self.scheme == "0 to 1":
             shifted = channel - channel.amin()
             return shifted / shifted.amax().clamp(min=_LEAST)
@@ -73,6 +76,37 @@ class Normalisation:
                 )
             return channel / float(_BRIGHTEST)
         return channel
+
+    def held(self, held: Array, mask: Array | None) -> Normalisation:
+        """The same for one image, as CT is normalised: by numbers of this image that stay what they are.
+
+        Raises:
+            InputError: the image has one value only, so that it has no scale.
+        """
+        if self.scheme == "CT":
+            return self
+        counted = held[mask] if self.masked and mask is not None else held
+        mean, std = 0.0, 1.0
+        if self.scheme == "z-score" and counted.size:
+            mean, std = float(counted.mean()), float(counted.std())
+        elif self.scheme == "0 to 1":
+            mean, std = float(held.min()), float(held.max() - held.min())
+        elif self.scheme == "RGB":
+            std = float(_BRIGHTEST)
+        if std <= _LEAST:
+            raise InputError("a channel has one value only, and nnU-Net divides by its range. Leave the image out.")
+        return Normalisation("CT", False, mean, std, -math.inf, math.inf)
+
+    def along(self, channel: Tensor) -> Tensor:
+        """The formula of CT: a line between two limits. A change of eps becomes a change of eps / std."""
+        return (channel.clamp(self.low, self.high) - self.mean) / max(self.std, _LEAST)
+
+    def undone(self, normalised: Tensor, stored: Tensor) -> Tensor:
+        """The values that `along` makes these of; where it clipped, the stored ones, which may be far beyond."""
+        found = normalised * max(self.std, _LEAST) + self.mean
+        slack = _CLOSE * self.std
+        found = torch.where(found <= self.low + slack, stored.clamp(max=self.low), found)
+        return torch.where(found >= self.high - slack, stored.clamp(min=self.high), found)
 
 
 def box_of(held: Array) -> tuple[Box, Array | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from palpate.errors import InputError
 from palpate.models.nnunet.folder import Trained
 from palpate.models.nnunet.network import Folds, Told
-from palpate.models.nnunet.normalising import Normalisation, box_of, filled
+from palpate.models.nnunet.normalising import Array, Box, Normalisation, box_of, filled
 from palpate.models.nnunet.regions import region_logits
 from palpate.models.nnunet.resampling import Resampling, resampled_size
 from palpate.models.nnunet.windows import Windows
@@ -31,6 +32,55 @@ _SCHEMES: Mapping[str, Any] = {
     "RGBTo01Normalization": "RGB",
     "NoNormalization": "none",
 }
+
+
+class Surveyed(NamedTuple):
+    """What is known of an image before it is resampled.
+
+    Attributes:
+        size: voxels along each axis of the plan's grid.
+        channels: how each channel is normalised, by numbers of this image.
+    """
+
+    size: tuple[int, ...]
+    channels: tuple[Normalisation, ...]
+
+
+class Prepared(NamedTuple):
+    """An image on the grid that the windows slide over, with nnU-Net's axes.
+
+    Attributes:
+        values: (C, *grid) in stored values: with `Surveyed.channels` they become what the network sees, to rounding.
+        marks: (S, *grid) each.
+    """
+
+    values: Tensor
+    marks: tuple[Tensor, ...]
+
+
+class _Crop(NamedTuple):
+    """An image without its margin of zeros.
+
+    Attributes:
+        values: (C, *crop) with nnU-Net's axes.
+        numbers: the same as nnU-Net has them in memory.
+        inside: what is normalised, for schemes with a mask.
+        box: where it is.
+        now: spacing in mm.
+        then: that of the plan.
+    """
+
+    values: Tensor
+    numbers: Array
+    inside: Array | None
+    box: Box
+    now: list[float]
+    then: list[float]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Voxels on the plan's grid."""
+        return resampled_size(self.values.shape[1:], self.now, self.then)
 
 
 @dataclass(frozen=True)
@@ -98,16 +148,52 @@ class NnUNet:
 
     def _one(self, image: Tensor, network: Any) -> Tensor:
         turned = self._turned(image)
-        data, box, now, then = self._seen(turned)
+        data, crop = self._seen(turned)
         logits = self.windows(data, list(network.folds) if isinstance(network, Folds) else [network])
-        size = tuple(one.stop - one.start for one in box)
-        logits = self.logits.logits(logits, size, then, now)
+        logits = self.logits.logits(logits, crop.values.shape[1:], crop.then, crop.now)
         if self.painted:
             logits = region_logits(logits, self.painted, self.members)
-        return self._turned_back(_uncropped(logits, box, turned.shape[1:], bool(self.painted)), image.ndim)
+        return self._turned_back(_uncropped(logits, crop.box, turned.shape[1:], bool(self.painted)), image.ndim)
 
-    def _seen(self, turned: Tensor) -> tuple[Tensor, tuple[slice, ...], list[float], list[float]]:
-        """What the network's windows slide over, the crop, and both spacings."""
+    def surveyed(self, image: Tensor) -> Surveyed:
+        """How large an image (C, *spatial) is on the plan's grid, and its normalisation; as in `prepared`.
+
+        Raises:
+            InputError: a channel has one value only.
+        """
+        crop = self._cropped(self._turned(image))
+        return Surveyed(crop.size if self.images.resamples else tuple(crop.values.shape[1:]), self._held(crop))
+
+    def prepared(self, image: Tensor, *marks: Tensor) -> Prepared:
+        """An image (C, *spatial) and marks (S, *spatial) as patches for a training are cut from them.
+
+        Marks are resampled as nnU-Net resamples labels.
+
+        Raises:
+            InputError: a channel has one value only.
+        """
+        turned = self._turned(image)
+        data, crop = self._seen(turned)
+        channels = self._held(crop)
+        clipped = any(math.isfinite(one.high - one.low) for one in channels)
+        stored = self.images(crop.values, crop.size, crop.now, crop.then) if clipped else data
+        values = [one.undone(*pair) for one, *pair in zip(channels, data, stored, strict=True)]
+        step, place = replace(self.images, order=1), (slice(None), *crop.box)
+        found = (step.labels(self._turned(mark)[place], crop.size, crop.now, crop.then) for mark in marks)
+        return Prepared(torch.stack(values), tuple(found))
+
+    def _seen(self, turned: Tensor) -> tuple[Tensor, _Crop]:
+        """What the network's windows slide over, and what it is made of."""
+        crop = self._cropped(turned)
+        parts = zip(self.channels, crop.values, crop.numbers, strict=True)
+        data = torch.stack([one(channel, numbers, crop.inside) for one, channel, numbers in parts])
+        return self.images(data, crop.size, crop.now, crop.then), crop
+
+    def _held(self, crop: _Crop) -> tuple[Normalisation, ...]:
+        pairs = zip(self.channels, crop.numbers, strict=True)
+        return tuple(one.held(numbers, crop.inside) for one, numbers in pairs)
+
+    def _cropped(self, turned: Tensor) -> _Crop:
         if len(self.channels) != len(turned):
             raise InputError(
                 f"model.nnunet: it was trained on {len(self.channels)} channels, and the images have {len(turned)}. "
@@ -119,11 +205,9 @@ class NnUNet:
         held = plain.transpose(0, *(axis + 1 for axis in self.transpose))
         box, mask = box_of(held)
         inside = filled(mask, box, held.shape[1:]) if any(one.masked for one in self.channels) else None
-        parts = zip(self.channels, turned[(slice(None), *box)], held[(slice(None), *box)], strict=True)
-        data = torch.stack([one(channel, numbers, inside) for one, channel, numbers in parts])
         now = self._spacing(turned.ndim - 1)
         then = [now[0], *self.spacing] if len(self.spacing) < len(now) else list(self.spacing)
-        return self.images(data, resampled_size(data.shape[1:], now, then), now, then), box, now, then
+        return _Crop(turned[(slice(None), *box)], held[(slice(None), *box)], inside, box, now, then)
 
     def _spacing(self, axes: int) -> list[float]:
         """Spacing of the image along nnU-Net's axes."""

@@ -23,6 +23,7 @@ from palpate.errors import InputError
 Array = npt.NDArray[Any]
 ANISOTROPIC = 3.0
 """Voxels longer than this, as a multiple of their shortest side, are resampled slice by slice."""
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Resampling:
     separate: bool | None = None
     how: Literal["spline", "none"] = "spline"
 
+    @property
+    def resamples(self) -> bool:
+        """Whether it does anything."""
+        return self.how != "none"
+
     def __call__(self, values: Tensor, size: Sequence[int], now: Sequence[float], then: Sequence[float]) -> Tensor:
         """Values (C, *spatial) of spacing `now` on a grid (C, *size) of spacing `then`, of the same type."""
         return _resampled(values, self._grid(values, size, now, then))
@@ -47,6 +53,16 @@ class Resampling:
     def logits(self, values: Tensor, size: Sequence[int], now: Sequence[float], then: Sequence[float]) -> Tensor:
         """The same for logits that nnU-Net holds in half precision, here in float32: the result is rounded to half."""
         return _resampled(values, self._grid(values, size, now, then), np.float16)
+
+    def labels(self, labels: Tensor, size: Sequence[int], now: Sequence[float], then: Sequence[float]) -> Tensor:
+        """Labels (S, *spatial) as nnU-Net resamples them for its training: each value where it has half of a voxel."""
+        found: Tensor | None = None
+        for value in np.unique(labels.cpu().numpy()).tolist():
+            share = self((labels == value).float(), size, now, then)
+            found = torch.zeros_like(share, dtype=labels.dtype) if found is None else found
+            found[share >= _HALF] = value
+        assert found is not None
+        return found
 
     def _grid(self, values: Tensor, size: Sequence[int], now: Sequence[float], then: Sequence[float]) -> _Grid | None:
         old, new = tuple(values.shape[1:]), tuple(int(n) for n in size)

@@ -49,16 +49,16 @@ class Windows:
         Raises:
             InputError: logits exceed half precision, where nnU-Net stops too.
         """
-        margins = self._margins(data.shape[1:])
-        logits: Tensor = _Blended.apply(_padded(data, margins), self, tuple(networks))  # type: ignore[no-untyped-call]
+        margins = self.margins(data.shape[1:])
+        logits: Tensor = _Blended.apply(padded(data, margins), self, tuple(networks))  # type: ignore[no-untyped-call]
         for axis, ((before, _), length) in enumerate(zip(margins, data.shape[1:], strict=True), start=1):
             logits = logits.narrow(axis, before, length)
         return logits
 
     def first(self, data: Tensor) -> Tensor:
         """The first window (1, C, *patch) of an image (C, *spatial)."""
-        padded = _padded(data, self._margins(data.shape[1:]))
-        return _cut(padded, next(self.places(padded.shape[1:])))
+        whole = padded(data, self.margins(data.shape[1:]))
+        return _cut(whole, next(self.places(whole.shape[1:])))
 
     def places(self, size: Sequence[int]) -> Iterator[Place]:
         """Where windows lie in an image that is at least as large as the patch, in nnU-Net's order."""
@@ -80,7 +80,8 @@ class Windows:
         axes = [axis + 2 for axis in self.mirrors]
         return [list(some) for count in range(len(axes) + 1) for some in combinations(axes, count)]
 
-    def _margins(self, size: Sequence[int]) -> list[tuple[int, int]]:
+    def margins(self, size: Sequence[int]) -> list[tuple[int, int]]:
+        """What an image lacks of a patch before and behind, along each axis."""
         flat = len(size) - len(self.patch)
         missing = [0] * flat + [max(w - n, 0) for n, w in zip(size[flat:], self.patch, strict=True)]
         return [(gap // 2, gap - gap // 2) for gap in missing]
@@ -99,7 +100,8 @@ def _weights(patch: tuple[int, ...]) -> Tensor:
     return weights
 
 
-def _padded(data: Tensor, margins: Sequence[tuple[int, int]]) -> Tensor:
+def padded(data: Tensor, margins: Sequence[tuple[int, int]]) -> Tensor:
+    """Data (..., *spatial) with zeros around them."""
     if not any(map(any, margins)):
         return data
     return F.pad(data, [width for pair in reversed(margins) for width in pair])

@@ -23,6 +23,7 @@ from palpate.data.cases import listed
 from palpate.errors import InputError
 from palpate.models.stored.archives import ALLOW
 from palpate.models.stored.files import ModelFile, identify
+from palpate.models.stored.numbers import STAND_INS
 
 _ENTRIES = (
     "state_dict",
@@ -208,6 +209,8 @@ def _passed_over(imports: tuple[str, ...], tables: Collection[str]) -> Iterator[
 def _stand_in(name: str, table: bool) -> Any:
     if name == "collections defaultdict":
         return _empty
+    if name in STAND_INS:
+        return STAND_INS[name]
     # It has the name of the original, so that torch says which one it cannot fill.
     return type(name, (Filled if table else Passed,), {})
 

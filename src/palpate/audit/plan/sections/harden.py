@@ -52,9 +52,9 @@ class HardenSection(Section):
     """`ramp`: no attack in the first quarter of the epochs, then a budget that grows linearly until three quarters,
     then the full budget; for models that are far from robust."""
     epochs: int = Field(default=8, ge=1)
-    """Passes over the training images."""
+    """Passes over the training images; an nnU-Net has one step for each volume."""
     batch: int = Field(default=32, ge=1)
-    """Images of each training step."""
+    """Images of each training step; for an nnU-Net patches, all of one volume."""
     rate: float = Field(default=5e-4, gt=0)
     """Largest learning rate. It starts slowly and decays fast."""
     optimiser: str = Field(default="adamw", examples=['optimiser = "train.py:optimiser"'])
