@@ -10,12 +10,15 @@ Compared are
 - bare: forward and backward of all windows and mirrors in a plain loop, one graph at a time, and nothing else;
 - step: one step of an attack through the pipeline: logits, their loss, and the gradient of the image;
 - step, nothing kept: the same with every pass computed once more, so that only one graph is in memory.
+
+`PALPATE_GRAPHS=10` lets a step keep graphs of 10 GiB.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -104,6 +107,7 @@ def step(options: argparse.Namespace) -> None:
 def frugal(options: argparse.Namespace) -> None:
     """The same without kept graphs."""
     windows.KEPT = 0
+    os.environ.pop(windows.ROOM, None)
     step(options)
 
 

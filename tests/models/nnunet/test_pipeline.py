@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from palpate.errors import InputError
 from palpate.models.nnunet import windows
 from palpate.models.nnunet.network import Folds
 from palpate.models.nnunet.normalising import Normalisation
@@ -80,6 +81,16 @@ def test_passes_are_computed_again_unless_all_graphs_fit(monkeypatch: pytest.Mon
         counts.clear()
         torch.autograd.grad(setting(data, [counted]).sum(), data)
         assert len(counts) == calls
+    # The environment decides for a machine with more memory, or less.
+    for given, calls in (("0", 2 * passes), ("0.5", passes)):
+        monkeypatch.setenv(windows.ROOM, given)
+        counts.clear()
+        torch.autograd.grad(setting(data, [counted]).sum(), data)
+        assert len(counts) == calls
+    for given in ("8 GiB", "-1", "nan"):
+        monkeypatch.setenv(windows.ROOM, given)
+        with pytest.raises(InputError, match="PALPATE_GRAPHS: .* is not a number of GiB"):
+            setting(data, [counted])
 
 
 @pytest.mark.parametrize(

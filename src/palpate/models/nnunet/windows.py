@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,8 @@ Place = tuple[slice | int, ...]
 KEPT = 2**28
 """If the graphs of all passes have at most so many bytes, they are kept for the gradient. Otherwise each pass is
 computed once more: part of the graphs would take memory and save little time."""
+ROOM = "PALPATE_GRAPHS"
+"""Environment variable with another limit, in GiB, for machines with much memory."""
 _STEP, _SIGMA, _PEAK = 0.5, 1 / 8, 10.0
 
 
@@ -142,6 +145,20 @@ class _Kept:
         return outputs.detach()
 
 
+def _room() -> float:
+    """Bytes that graphs may take."""
+    given = os.environ.get(ROOM)
+    if given is None:
+        return KEPT
+    try:
+        room = float(given)
+    except ValueError:
+        room = math.nan
+    if not 0 <= room < math.inf:
+        raise InputError(f"{ROOM}: {given!r} is not a number of GiB. Write for example {ROOM}=8, or unset it.")
+    return room * 2**30
+
+
 class _Blended(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, data: Tensor, windows: Windows, networks: tuple[Network, ...]) -> Tensor:
@@ -150,7 +167,7 @@ class _Blended(torch.autograd.Function):
         ctx.windows, ctx.networks = windows, networks
         ctx.save_for_backward(data)
         places, flips = list(windows.places(data.shape[1:])), windows.flips
-        ctx.kept = _Kept(KEPT if ctx.needs_input_grad[0] else 0, len(networks) * len(places) * len(flips), {})
+        ctx.kept = _Kept(_room() if ctx.needs_input_grad[0] else 0, len(networks) * len(places) * len(flips), {})
         total = None
         for fold, network in enumerate(networks):
             passes = fold * len(places) * len(flips)
