@@ -89,7 +89,7 @@ def test_passes_are_computed_again_unless_all_graphs_fit(monkeypatch: pytest.Mon
         assert len(counts) == calls
     for given in ("8 GiB", "-1", "nan"):
         monkeypatch.setenv(windows.ROOM, given)
-        with pytest.raises(InputError, match="PALPATE_GRAPHS: .* is not a number of GiB"):
+        with pytest.raises(InputError, match=r"PALPATE_GRAPHS: .* is not a number of GiB"):
             setting(data, [counted])
 
 
