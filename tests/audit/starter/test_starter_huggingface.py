@@ -89,7 +89,7 @@ def yolos(folder: Path, names: Sequence[str]) -> torch.nn.Module:
         torch.manual_seed(0)
         model: torch.nn.Module = transformers.YolosForObjectDetection(config).eval()
     with torch.no_grad():
-        for part in (model.class_labels_classifier, model.bbox_predictor):
+        for part in map(model.get_submodule, ("class_labels_classifier", "bbox_predictor")):
             for parameter in part.parameters():
                 parameter.mul_(10)  # as drawn, its queries say much the same
     model.save_pretrained(folder)  # type: ignore[operator]
@@ -267,6 +267,19 @@ def test_a_prompt_that_no_column_gives_is_asked_for(
 ) -> None:
     _, asked = prompted(tmp_path, header, *cells)
     assert asked and said in asked[0]
+
+
+def test_a_prompt_beside_folders_of_masks_is_asked_for(tmp_path: Path) -> None:
+    masks(tmp_path, "note", "word")
+    (tmp_path / "cases.csv").unlink()
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(COUNT):
+        (tmp_path / f"{number}.png").rename(tmp_path / "images" / f"{number}.png")
+        (tmp_path / f"mask{number}.png").rename(tmp_path / "masks" / f"{number}.png")
+    described(tmp_path / "sam", "SamModel", vision_config={})
+    plan, text = started(tmp_path, finished=False)
+    assert not plan.model.inputs and "columns are those of a CSV" in unfinished(text)[0][1]
 
 
 def test_classes_that_are_numbers_have_no_texts(tmp_path: Path) -> None:

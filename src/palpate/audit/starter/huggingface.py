@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, plain, texts
-from palpate.audit.starter.columns import cells_of
+from palpate.audit.starter.columns import IN_A_TABLE, cells_of
 from palpate.data.cases import listed
 from palpate.data.inspect.folder import FoundClasses
 from palpate.data.inspect.found_annotations import FoundAnnotations
-from palpate.data.inspect.prompts import FoundPrompt, find_prompt
+from palpate.data.inspect.prompts import find_prompt
 from palpate.models.huggingface import HuggingFaceFacts
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -99,18 +99,20 @@ def prompt_lines(facts: HuggingFaceFacts | None, layout: FoundClasses | FoundAnn
     if facts is None or facts.kind != "promptable":
         return []
     sheet = cells_of(layout)
-    found = FoundPrompt() if sheet is None else find_prompt(sheet, layout.form.shape)
+    if sheet is None:
+        return ["", f"[model.inputs]  # {FILL_IN}: {_BOX}; {IN_A_TABLE}"]
+    found = find_prompt(sheet, layout.form.shape)
     if found.columns and not found.doubt:
-        box = found.box
-        what = "left, top, right, bottom in pixels" if box else "x and y in pixels of each point on the object"
-        word = "box" if box else "points"
+        what = "left, top, right, bottom in pixels" if found.box else "x and y in pixels of each point on the object"
+        word = "box" if found.box else "points"
         named = f"{word} = {{{word} = {texts(found.columns)}}}"
         return ["", "[model.inputs]", f"{named}  # {CHECK}: {what} of the stored image"]
-    why = found.doubt or (
-        "the table has no columns of a prompt" if sheet is not None else "list the images and masks in a CSV"
-    )
+    why = found.doubt or "the table has no columns of a prompt"
     asked = f'{why}; it needs left, top, right, bottom in pixels, or points = {{points = ["x", "y"]}}'
-    return ["", "[model.inputs]", f'box = {{box = ["x1", "y1", "x2", "y2"]}}  # {FILL_IN}: {asked}']
+    return ["", "[model.inputs]", f"{_BOX}  # {FILL_IN}: {asked}"]
+
+
+_BOX = 'box = {box = ["x1", "y1", "x2", "y2"]}'
 
 
 def _apart(names: Sequence[str]) -> tuple[str, ...]:

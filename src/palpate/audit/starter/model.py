@@ -10,6 +10,7 @@ from pathlib import Path
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
 from palpate.audit.starter.bundle import bundle_lines, changes_grid
 from palpate.audit.starter.huggingface import RESAMPLED, asked_by, prompt_lines, texts_lines
+from palpate.audit.starter.inputs import input_lines
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
 from palpate.data.inspect.annotated import FoundAnnotations
@@ -57,7 +58,7 @@ def model_part(found: FoundModel, place: Path, layout: FoundClasses | FoundAnnot
     lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
     lines += texts_lines(found.facts, layout)
     lines.append(f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}")
-    lines += prompt_lines(found.facts, layout)
+    lines += prompt_lines(found.facts, layout) or input_lines(source, folder, layout)
     lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
     if source and source.bundle:
         lines += bundle_lines(folder / source.bundle, place, layout)
