@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import palpate
 from palpate.annotations import Boxes
-from palpate.defences.drawn import Noise
+from palpate.defences.filters import Filter, Median
 from palpate.errors import InputError
 from palpate.models.detectors.shipped import Form, ShippedDetector
 from palpate.models.detectors.training import training_losses
@@ -172,7 +172,7 @@ def test_what_has_no_such_losses_is_refused(model: TwoStage) -> None:
         (
             detector,
             TRUTH,
-            {"task": Detection(1), "defences": (Noise(0.01),)},
+            {"task": Detection(1), "defences": (Filter(Median(3)),)},
             "the losses do not see the defence",
         ),
     ):
