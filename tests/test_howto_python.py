@@ -46,3 +46,12 @@ def test_the_ten_snippets_run_as_printed(tmp_path, monkeypatch):
     assert found["8"].robust_accuracy("8/255", "my_attack") == found["9"].robust_accuracy() == 0
     run = world["run"]
     assert isinstance(run, palpate.Run) and run.passed and run.records.num_rows == 26
+
+
+def test_the_snippet_of_further_inputs_runs_as_printed():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "howto" / "inputs.md").read_text()
+    (text,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    images, labels = images_and_labels(4)
+    world = {"model": Middle(), "images": images, "labels": labels}
+    exec(compile(text, "inputs.md", "exec"), world)
+    assert len(world["result"]) == 4 and world["table"].eps == [8 / 255]

@@ -1,7 +1,6 @@
 """The parts that an attack is made of, as protocols, and the one result that all of them return.
 
-Everything is per sample: a tensor's first axis is the sample, losses and margins have shape (B,), and a sample
-that leaves the batch takes its rows of every state along.
+A tensor's first axis is the sample, losses and margins are (B,), and a sample that leaves takes its rows along.
 """
 
 from __future__ import annotations
@@ -206,8 +205,9 @@ class ObjectiveInputs:
     forward_no_grad: Callable[[Tensor], Tree]
     """Outputs for other images without gradient, cheapest arithmetic; counted."""
     kept: dict[str, Any] = field(default_factory=dict)
-    """What the objective notes at a step for the next one: numbers, and trees of tensors whose first axis is the
-    sample. Samples that leave the batch leave these tensors too; empty at the first step of each start."""
+    """What the objective notes for the next step: numbers, and trees of tensors with a row for each sample."""
+    training: Callable[[Tensor], Tensor] | None = None
+    """Losses (B,) that a detector was trained with; counted."""
 
 
 class Objective(Protocol):

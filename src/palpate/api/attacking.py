@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
 from numbers import Integral
 from typing import Any, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from palpate import catalog
 from palpate.annotations import Boxes
+from palpate.api.arguments import require_own_names, require_types
+from palpate.api.beside import beside_from, parts, show
 from palpate.api.inputs import (
     Radii,
     ball_from,
@@ -24,9 +27,10 @@ from palpate.api.inputs import (
     targets_from,
 )
 from palpate.api.tasks import labels_in, of_task, require_structures, task_named
+from palpate.attacks.budgets import both
 from palpate.attacks.robust import robust
 from palpate.audit.plan.slips import small_radii
-from palpate.contracts import AttackResult, Limits, Task, Threat
+from palpate.contracts import Attack, AttackResult, Limits, Task, Threat
 from palpate.defences.fitted import checked, fitted
 from palpate.defences.reject import Reject
 from palpate.errors import InputError, nearest
@@ -34,10 +38,10 @@ from palpate.metrics.robustness import SLACK
 from palpate.models.blackbox import FromProbabilities
 from palpate.models.detectors.shipped import read_shipped
 from palpate.models.faults import refusal
+from palpate.models.inputs.module import WithInputs
 from palpate.models.outputs import Chosen
 from palpate.models.source import Outputs
 from palpate.postprocessing import PostProcessing
-from palpate.synonyms import called
 from palpate.tasks.classification import Classification
 from palpate.tasks.detection import Detection
 from palpate.tasks.goals import ClassGoal, Towards, Untargeted
@@ -46,7 +50,7 @@ from palpate.tasks.kinds import is_targeted, kind_of
 from palpate.tasks.output_checks import require_batch_axis, require_fractions, require_scores
 from palpate.tasks.screening import Screened, answer_of, screened
 from palpate.tasks.suspicion import suspect
-from palpate.tensors import Tree
+from palpate.tensors import Tree, mapped
 from palpate.threats.ball import check_bounds, rounding
 from palpate.units import Scale
 from palpate.usercode import ModelError
@@ -78,6 +82,7 @@ def attack(
     defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
+    inputs: Mapping[str, Any] | None = None,
     task: Task | str | None = None,
     goal: ClassGoal | int | None = None,
     seed: int = 0,
@@ -126,6 +131,8 @@ def attack(
         outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
             into logits. Without it, outputs that look like probabilities are refused.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
+        inputs: what the model is called with besides images, as given: keyword -> one row for each image. Images with
+            different inputs are never shown to the model together, so each group of equal ones is attacked by itself.
         task: what the outputs mean; a classification by default, recognised by its output; "segmentation",
             "multilabel", or a task such as `palpate.tasks.segmentation.Segmentation(2)`.
         goal: for a classification, the decision to reach: a class or a `ClassGoal`; by default any wrong class.
@@ -139,62 +146,56 @@ def attack(
         InputError: images, labels, model or parameters cannot be used; the text says what to fix.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        _require_types(name, threat, task, goal, seed)
-        _require_own_names(parameters)
+        require_types(name, threat, task, goal, seed)
+        require_own_names(parameters, attack)
         images = images_from(images)
+        beside = beside_from(inputs, len(images))
         victim = victim_given(
-            module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
+            module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences, inputs=beside
         )
         check_bounds(images, victim.bounds)
-        task = task_named(task, victim, images)
+        groups = [*parts(beside, len(images), len(images))]
+        show(victim, beside, groups[0])
+        tried = images[groups[0]]
+        task = task_named(task, victim, tried)
         if task is not None:
             victim.defences = fitted(victim.defences, task)
-        calibrate(victim, images)
+        calibrate(victim, tried)
         if task is not None and goal is not None:
             raise InputError("goal: it belongs to the task that is given. Build the task with it.")
         targets = labels_from(images, targets) if task is None else of_task(task, images, targets_from(images, targets))
         require_structures(task, labels_in(task, targets))
         scale = scale_of(victim, unit)
         ball = _chosen(threat, norm, eps, limits, scale)
-        chosen = robust(catalog.make(name, ball, **parameters), robust_to, scale)
+        robust(catalog.make(name, ball, **parameters), robust_to, scale)  # refused before the model is tried
         _require_fit(name, task)
-        task = looked_at(victim, images, targets, task, goal, stated=outputs is not None)
+        first = mapped(lambda tensor: tensor[groups[0]], targets)
+        task = looked_at(victim, tried, first, task, goal, stated=outputs is not None)
         _require_fit(name, task)
-        generator = torch.Generator().manual_seed(int(seed))
-        try:
-            result: AttackResult = chosen(victim, task, images, targets, generator=generator, limits=limits)
-        except ModelError as error:
-            raise refusal(error.cause, images.shape, "call") from error
+        generator, found = torch.Generator().manual_seed(int(seed)), []
+        for part in groups:
+            show(victim, beside, part)
+            chosen = robust(catalog.make(name, _of(ball, part), **parameters), robust_to, scale)
+            own, true, around = mapped(lambda tensor, part=part: tensor[part], (images, targets, limits))
+            found.append(_carried_out(chosen, victim, task, own, true, around, generator))
+    result = reduce(both, found)
     _warn(result, name, ball)
     return result
 
 
-def _require_types(name: Any, threat: Any, task: Any, goal: Any, seed: Any) -> None:
-    """Refuse arguments of a wrong type, before they fail somewhere inside; raises InputError."""
-    classes = isinstance(goal, Integral) or all(hasattr(goal, part) for part in ("wanted", "targeted"))
-    for right, text in (
-        (isinstance(name, str), f'name: {name!r} is not a text. Give an attack\'s name, such as "pgd".'),
-        (
-            threat is None or isinstance(threat, Threat),
-            f"threat: {threat!r} is not a threat. Give palpate.Confined(eps=...).",
-        ),
-        (
-            task is None or isinstance(task, str) or hasattr(task, "margin"),
-            f"task: {task!r} is not a task. Leave it out for classes.",
-        ),
-        (goal is None or task is not None or classes, f"goal: {goal!r} is not a goal. Give the number of a class."),
-        (isinstance(seed, Integral), f"seed: {seed!r} is not a whole number. Give one, such as 0."),
-    ):
-        if not right:
-            raise InputError(text)
+def _carried_out(
+    attack: Attack, victim: Victim, task: Task, images: Tensor, targets: Tree, limits: Limits | None, draws: Generator
+) -> AttackResult:
+    """The result; raises InputError if the model fails."""
+    try:
+        return attack(victim, task, images, targets, generator=draws, limits=limits)
+    except ModelError as error:
+        raise refusal(error.cause, images.shape, "call") from error
 
 
-def _require_own_names(parameters: Mapping[str, Any]) -> None:
-    """Refuse an argument that has another name here, such as epsilon; raises InputError."""
-    known = [name for name in inspect.signature(attack).parameters if name != "parameters"]
-    for name in parameters:
-        if (ours := called(name, known)) is not None:
-            raise InputError(f"{name}: palpate.attack calls it '{ours}'.")
+def _of(threat: Threat, part: slice) -> Threat:
+    """The threat of some of the images: a radius may be one per image."""
+    return replace(threat, eps=threat.eps[part]) if isinstance(threat.eps, tuple) else threat  # type: ignore[type-var]
 
 
 def victim_given(
@@ -206,6 +207,7 @@ def victim_given(
     preprocess: Callable[[Tensor], Tensor] | None,
     inferer: Inferer | None,
     defences: Sequence[Defence] = (),
+    inputs: Collection[str] = (),
 ) -> Victim:
     """The model that was given, as a victim; raises InputError if it cannot be one."""
     if outputs not in (None, *get_args(Outputs)):
@@ -217,6 +219,7 @@ def victim_given(
             "output": output is not None,
             "preprocess": preprocess is not None,
             "inferer": inferer is not None,
+            "inputs": len(inputs) > 0,
             "defences": len(checked(defences)) > 0,
             "bounds": bounds_from(bounds) not in ((0.0, 1.0), module.bounds),
         }
@@ -230,7 +233,8 @@ def victim_given(
         raise InputError(
             "module: it was made under torch.inference_mode, so it can never have gradients. Build it outside."
         )
-    part = model if output is None else Chosen(model, output)
+    whole = WithInputs(model, [*inputs]) if inputs else model
+    part = whole if output is None else Chosen(whole, output)
     wrapped = FromProbabilities(part, str(outputs)) if probabilities else part
     around = checked(defences)
     return Victim(wrapped, bounds_from(bounds), preprocess=preprocess, inferer=inferer, defences=around)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,24 +18,36 @@ _TARGETS = ("label", "labels", "target", "targets", "mask", "seg", "y")
 _CHANNELS = (1, 3, 4)
 """Numbers of channels that show where the axis of channels is."""
 
-Batch = tuple[Any, Any]
-"""Images and targets as they were given."""
+
+class Batch(NamedTuple):
+    """What a batch has, as it was given.
+
+    Attributes:
+        images: the images.
+        targets: their targets.
+        inputs: what the model is given besides images, by name; None if the batch has nothing more.
+    """
+
+    images: Any
+    targets: Any
+    inputs: Mapping[str, Any] | None = None
 
 
-def batches(data: Any, targets: Any = None, size: int = 64) -> Iterator[Batch]:
-    """Pairs of images and targets; a loader is read once, batch by batch.
+def batches(data: Any, targets: Any = None, size: int = 64, named: Sequence[str] = ()) -> Iterator[Batch]:
+    """Images and targets; a loader is read once, batch by batch.
 
     Args:
         data: images, if `targets` are given; or a pair of images and targets, a dict of them, a torch Dataset, or
             anything that gives such pairs or dicts when it is iterated over (a DataLoader, a list, a generator).
         targets: of all images, if `data` is images alone.
         size: images that are read at once from a Dataset.
+        named: further keys of batches that are dicts: what the model is given besides images.
 
     Raises:
         InputError: it has another form, or is empty.
     """
     empty = True
-    for batch in _read(data, targets, size):
+    for batch in _read(data, targets, size, named):
         empty = False
         yield batch
     if empty:
@@ -51,19 +64,20 @@ def is_shuffled(data: Any) -> bool:
     return any(isinstance(one, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)) for one in samplers)
 
 
-def _read(data: Any, targets: Any, size: int) -> Iterator[Batch]:
+def _read(data: Any, targets: Any, size: int, named: Sequence[str]) -> Iterator[Batch]:
+    made = partial(_batch, named=named)
     if targets is not None:
-        yield data, targets
+        yield Batch(data, targets)
     elif _is_array(data):
         raise InputError("targets: they are missing. Give them after the images: evaluate(model, images, labels).")
     elif isinstance(data, Mapping) or _is_pair(data):
-        yield _pair(data)
+        yield made(data)
     elif isinstance(data, nn.Module):
         raise InputError("data: it is a model. Give the model first, then images and labels, or a loader.")
     elif isinstance(data, Dataset):
-        yield from map(_pair, DataLoader(data, batch_size=size))
+        yield from map(made, DataLoader(data, batch_size=size))
     elif isinstance(data, Iterable) and not isinstance(data, str):
-        yield from map(_pair, data)
+        yield from map(made, data)
     else:
         raise InputError(
             f"data: it is of type {type(data).__name__}. Give images and labels, or a loader of batches of them."
@@ -79,15 +93,19 @@ def _is_pair(data: Any) -> bool:
     return isinstance(data, (tuple, list)) and len(data) == 2 and all(map(_is_array, data))
 
 
-def _pair(batch: Any) -> Batch:
+def _batch(batch: Any, named: Sequence[str]) -> Batch:
     if isinstance(batch, Mapping):
-        return _named(batch, _IMAGES, "images"), _named(batch, _TARGETS, "labels")
+        further = {name: _named(batch, (name,), f"input '{name}'") for name in named}
+        return Batch(_named(batch, _IMAGES, "images"), _named(batch, _TARGETS, "labels"), further or None)
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
-        return batch[0], batch[1]
+        return Batch(*batch)
+    if isinstance(batch, (tuple, list)) and len(batch) == 3 and isinstance(batch[2], Mapping):
+        return Batch(*batch)
     if isinstance(batch, (tuple, list)) and len(batch) > 2:
         names = ", ".join(["x", "y", *["_"] * (len(batch) - 2)])
         raise InputError(
-            f"data: a batch has {len(batch)} parts. Give images and labels alone: ((x, y) for {names} in loader)."
+            f"data: a batch has {len(batch)} parts. Give images and labels alone: ((x, y) for {names} in loader), "
+            "or with what the model is given besides them: (x, y, {'age': age})."
         )
     kind = "images alone" if _is_array(batch) else f"of type {type(batch).__name__}"
     raise InputError(f"data: a batch is {kind}. Each batch has to be a pair of images and labels.")

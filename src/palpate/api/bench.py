@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from palpate.api.attacking import calibrate, looked_at, victim_given
+from palpate.api.beside import Beside, parts, show
 from palpate.api.columns import columns_of, table_of
 from palpate.api.given import Given, attacks_given, threat_given
 from palpate.api.inputs import ball_from, images_from, labels_from, radius_from, scale_of, targets_from
@@ -52,6 +54,7 @@ class Bench:
         bounds: lowest and highest value of the images.
         device: where the images are moved to; None leaves them.
         count: images that came before, for their numbers.
+        inputs: names of what the model is given besides images.
 
     Attributes:
         count: images so far.
@@ -67,8 +70,9 @@ class Bench:
         bounds: tuple[float, float],
         device: torch.device | None = None,
         count: int = 0,
+        inputs: Collection[str] = (),
     ):
-        self.setting, self.device, self.count = setting, device, count
+        self.setting, self.device, self.count, self.inputs = setting, device, count, set(inputs)
         self.victim = victim_given(
             model,
             bounds,
@@ -77,6 +81,7 @@ class Bench:
             preprocess=setting.preprocess,
             inferer=setting.inferer,
             defences=setting.defences,
+            inputs=inputs,
         )
         self.parts: list[Frame] = []
         self.notes: dict[str, None] = {}
@@ -84,7 +89,14 @@ class Bench:
         self.labels: frozenset[int] = frozenset()
         self.attacks: list[Given] = []
 
-    def add(self, images: Any, targets: Any, groups: Sequence[str] | None = None, most: int | None = None) -> None:
+    def add(
+        self,
+        images: Any,
+        targets: Any,
+        groups: Sequence[str] | None = None,
+        most: int | None = None,
+        inputs: Beside = MappingProxyType({}),
+    ) -> None:
         """Attack some images.
 
         Args:
@@ -92,16 +104,22 @@ class Bench:
             targets: what the task expects.
             groups: the groups of all images; each its own by default.
             most: images of these that are used at most.
+            inputs: what the model is given besides each of these images.
         """
         stored = images_from(images)
         stored = stored if self.device is None else stored.to(self.device)
         self._check(stored)
+        if set(inputs) != self.inputs:
+            known, held = (", ".join(sorted(names)) or "none" for names in (self.inputs, inputs))
+            raise InputError(f"inputs: the first batch has {known}, and another one {held}. Give all batches the same.")
+        together = [*parts(inputs, len(stored) if most is None else min(most, len(stored)), self.setting.batch)]
         if self.task is None:
-            self.task = self._begin(images, stored, targets)
+            show(self.victim, inputs, together[0])
+            self.task = self._begin(images, stored, targets, together[0] if inputs else slice(None))
         whole = self._targets(self.task, stored, targets)
         self.labels |= labels_in(self.task, whole)
-        for start in range(0, len(stored) if most is None else min(most, len(stored)), self.setting.batch):
-            part = slice(start, min(start + self.setting.batch, len(stored) if most is None else most))
+        for part in together:
+            show(self.victim, inputs, part)
             self._attack(self.task, stored[part], mapped(lambda tensor, part=part: tensor[part], whole), groups)
 
     def table(self) -> Table:
@@ -133,14 +151,14 @@ class Bench:
                 ) from error
             raise InputError(str(error).replace("palpate.attack", "palpate.evaluate")) from error
 
-    def _begin(self, given: Any, images: Tensor, targets: Any) -> Task:
-        """Try the model on the first images, and make task, budgets and attacks."""
-        setting, victim = self.setting, self.victim
+    def _begin(self, given: Any, stored: Tensor, targets: Any, part: slice) -> Task:
+        """Try the model on the first images, and make task, budgets and attacks; `part` can be shown together."""
+        setting, victim, images = self.setting, self.victim, stored[part]
         named = task_named(setting.task, victim, images)
         if named is not None:
             victim.defences = fitted(victim.defences, named)
         calibrate(victim, images)
-        whole = self._targets(named, images, targets)
+        whole = mapped(lambda tensor: tensor[part], self._targets(named, stored, targets))
         task = looked_at(victim, images, whole, named, None, stated=setting.outputs is not None)
         step = 1.0 if str(getattr(given, "dtype", "")).endswith("uint8") else None
         self.scale = scale_of(victim, setting.unit, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from palpate.api.batches import batches, bounds_of, device_of, is_shuffled, plain
 from palpate.api.bench import Bench
+from palpate.api.beside import Rows
 from palpate.api.setting import Setting
 from palpate.api.table import Table
 from palpate.contracts import Task, Threat
@@ -36,6 +37,7 @@ def evaluate(
     defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
+    inputs: Mapping[str, Any] | Sequence[str] | None = None,
     groups: Sequence[object] | None = None,
     batch: int = 64,
     limit: int | None = None,
@@ -60,7 +62,8 @@ def evaluate(
         model: returns logits; a module, a function, or a `Victim`. It is used in evaluation mode, and its mode is
             restored. Images are moved to where its weights are.
         data: images (B, C, *spatial) with `targets`, as tensors or arrays; or a DataLoader, a Dataset, or anything that
-            gives pairs of images and labels, or dicts with "image" and "label".
+            gives pairs of images and labels, or dicts with "image" and "label". A batch may also be images, labels and
+            a dict of what the model is given besides images.
         targets: labels of the images, if `data` is images: integer classes, or what `task` expects.
         attacks: a name (`palpate list attacks`), an attack, a function `(model, x, y, eps)` that returns changed
             images, `("pgd", {"steps": 20})`, or a list or dict of them. `strongest` has no parameters to choose.
@@ -79,6 +82,8 @@ def evaluate(
         defences: what surrounds the model, as in `palpate.attack`.
         outputs: `logits`, or probabilities of a `softmax` or a `sigmoid`.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use.
+        inputs: what the model is called with besides images, by name: one row for each image, in order, as a dict; or,
+            for a loader of dicts, its keys. Images with different inputs are never shown to the model together.
         groups: of each image, in order, its patient; intervals are then by patient.
         batch: images that are attacked at once.
         limit: number of images to use, the first ones; all by default.
@@ -105,17 +110,21 @@ def evaluate(
             "DataLoader with shuffle=False."
         )
     named = None if groups is None else [str(group) for group in groups]
+    given = Rows.of(inputs, data)
     bench: Bench | None = None
     with torch.inference_mode(False), torch.enable_grad():
-        for images, labels in batches(data, targets, batch):
-            images = plain(images, labels)
-            bench = bench or Bench(model, setting, bounds or bounds_of(images), device_of(model))
-            bench.add(images, labels, named, None if limit is None else limit - bench.count)
+        for one in batches(data, targets, batch, given.keys):
+            images = plain(one.images, one.targets)
+            further = given.of_batch(one.inputs, 0 if bench is None else bench.count, len(images))
+            bench = bench or Bench(model, setting, bounds or bounds_of(images), device_of(model), inputs=tuple(further))
+            bench.add(images, one.targets, named, None if limit is None else limit - bench.count, further)
             if limit is not None and bench.count >= limit:
                 break
         assert bench is not None
         if limit is None and named is not None and len(named) > bench.count:
             raise InputError(f"groups: there are {len(named)}, and {bench.count} images. Give one for each image.")
+        if limit is None:
+            given.require_all(bench.count)
         return bench.table()
 
 

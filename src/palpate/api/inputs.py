@@ -41,9 +41,9 @@ class Function(nn.Module):
         self.function = function
         self.used = nn.ModuleList(_modules(function))
 
-    def forward(self, images: Tensor) -> Any:
-        """The result of the function."""
-        return self.function(images)
+    def forward(self, images: Tensor, **further: Tensor) -> Any:
+        """The result of the function, for images and what it is given besides them by name."""
+        return self.function(images, **further)
 
 
 def _modules(function: Callable[[Tensor], Any]) -> list[nn.Module]:

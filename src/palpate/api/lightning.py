@@ -101,4 +101,5 @@ def _pair(batch: Any) -> tuple[Any, Any]:
 
     if isinstance(batch, (list, tuple)) and len(batch) != 2:
         raise InputError(f"RobustnessCallback: a batch has {len(batch)} parts. It reads batches of images and labels.")
-    return next(batches(batch if isinstance(batch, Mapping) else [tuple(batch)]))
+    found = next(batches(batch if isinstance(batch, Mapping) else [tuple(batch)]))
+    return found.images, found.targets

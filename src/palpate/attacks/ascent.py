@@ -256,6 +256,7 @@ class Climb:
             forward=lambda images: self.cooling(self.models[index].search(images)),
             forward_no_grad=lambda images: self.cooling(self.models[index].forward_no_grad(images)),
             kept=self.kept[index],
+            training=lambda images: self.models[index].training_losses(images, self.targets),
         )
         value, gradient = self._climbed(inputs, iterate, -margin if climbs_margin else None, index, first=step == 0)
         if climbed is not outputs and self.judged:

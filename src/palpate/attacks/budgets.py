@@ -102,16 +102,16 @@ def merge(whole: AttackResult, part: AttackResult, rows: Tensor, places: Tensor 
 
 def joined(first: Sequence[Budget], second: Sequence[Budget]) -> list[Budget]:
     """The outcomes of one attack at the same radii for some samples and for others, as those of all of them."""
-    names = [field.name for field in fields(AttackResult)]
-
-    def both(one: AttackResult, other: AttackResult) -> AttackResult:
-        cat = {name: mapped(_cat, getattr(one, name), getattr(other, name)) for name in names}
-        return AttackResult(**cat)
-
     return [
         Budget(one.eps, both(one.result, other.result), one.evidence + other.evidence)
         for one, other in zip(first, second, strict=True)
     ]
+
+
+def both(one: AttackResult, other: AttackResult) -> AttackResult:
+    """The results of one attack for some samples and for others, as that of all of them in this order."""
+    names = [field.name for field in fields(AttackResult)]
+    return AttackResult(**{name: mapped(_cat, getattr(one, name), getattr(other, name)) for name in names})
 
 
 def _cat(one: Any, other: Any) -> Any:

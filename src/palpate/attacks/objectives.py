@@ -47,6 +47,27 @@ class Margin:
 
 
 @dataclass(frozen=True)
+class TrainingLoss:
+    """The losses that a detector was trained with: J = sum of losses of model(x_t, y) in training mode.
+
+    Proposals and boxes are matched with the annotation as in training, so those that a threshold or suppression removes
+    have a gradient too. What counts as beaten is still decided by the boxes that the model gives.
+    """
+
+    needs_clean_outputs: ClassVar[bool] = False
+
+    def value(self, inputs: ObjectiveInputs) -> Tensor:
+        """(B,); raises InputError for any goal but to make the boxes wrong, and for a model without such losses."""
+        goal = getattr(inputs.task, "goal", None)
+        if getattr(goal, "targeted", False) or inputs.training is None:
+            raise InputError(
+                "objective: the losses of the training move away from the annotated boxes, and lead to no other goal. "
+                'Leave the goal out, or write objective = "task".'
+            )
+        return inputs.training(inputs.images)
+
+
+@dataclass(frozen=True)
 class TowardsRank:
     """Minus the margin to one class: that of this rank among the classes that fulfil the goal, for the clean image.
 

@@ -6,14 +6,19 @@ Steps are in radii of the ball, so a recipe means the same in every norm and uni
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from palpate.attacks.ascent import Ascent
 from palpate.attacks.directions import Diversity, Momentum, Nesterov, Translation
 from palpate.attacks.noise import RandomNoise
-from palpate.attacks.objectives import Margin, Smoothed, SparselyStabilised, Stabilised
+from palpate.attacks.objectives import Deviation, Margin, Smoothed, SparselyStabilised, Stabilised, TrainingLoss
 from palpate.attacks.sparse.steps import adaptive
 from palpate.attacks.steps import Fixed
 from palpate.contracts import Agreement, Threat
+from palpate.errors import InputError
 from palpate.threats.ball import LinfSteps
+
+Climbed = Literal["task", "training"]
 
 
 def fixed(step: float | None, steps: int) -> Fixed:
@@ -44,13 +49,24 @@ def bim(threat: Threat, steps: int = 10, step: float | None = None, run_to_end: 
 
 
 def pgd(
-    threat: Threat, steps: int = 40, step: float | None = None, restarts: int = 1, run_to_end: bool = False
+    threat: Threat,
+    steps: int = 40,
+    step: float | None = None,
+    restarts: int = 1,
+    run_to_end: bool = False,
+    objective: Climbed = "task",
 ) -> Ascent:
     """BIM from random points of the ball; later restarts attack only what is not beaten.
 
+    `objective = "training"` climbs the losses that a two-stage detector was trained with
+    (`palpate.attacks.objectives.TrainingLoss`), instead of the task's own loss.
+
     Reference: Madry et al., ICLR 2018.
     """
-    return Ascent(threat, steps, step=fixed(step, steps), restarts=restarts, run_to_end=run_to_end)
+    if objective not in get_args(Climbed):
+        raise InputError(f"objective: '{objective}' is not one of {', '.join(get_args(Climbed))}.")
+    climbed = TrainingLoss() if objective == "training" else Deviation()
+    return Ascent(threat, steps, climbed, step=fixed(step, steps), restarts=restarts, run_to_end=run_to_end)
 
 
 def mi(

@@ -14,6 +14,7 @@ from palpate.postprocessing import PostProcessing, parse
 from palpate.tensors import Tree
 from palpate.units import Scale
 from palpate.victim import Victim
+from palpate.victim.losing import training_losses
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class TransformedModel:
     def forward_no_grad(self, images: Tensor) -> Tree:
         """Outputs without gradient, in the cheapest arithmetic."""
         return self.victim.forward_no_grad(images if self.handling is None else self.handling(images))
+
+    def training_losses(self, images: Tensor, targets: Tree) -> Tensor:
+        """The losses (B,) that a detector was trained with, differentiable as `search` is."""
+        shown = images if self.handling is None else self.handling.soft(images)
+        return training_losses(self.victim, shown, targets)
 
 
 def transformed_models(victim: Victim, transforms: Sequence[Transform] = ()) -> tuple[TransformedModel, ...]:

@@ -28,6 +28,8 @@ _AUTO = {
     "zero-shot": "AutoModel",
 }
 """The class that loads each kind of model."""
+_SAM = (1024, 1024)
+"""The size that the encoder of SAM takes, where its configuration leaves it out."""
 _SOFTMAX = ("detr", "yolos", "table-transformer")
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -57,7 +59,7 @@ class HuggingFaceFacts:
         std: divided by.
         rescale: stored values are first multiplied by this.
         channels: channels of the input.
-        softmax: a detector whose head is a softmax with "no object" last, and which needs no suppression.
+        softmax: a detector whose head is a softmax with "no object" last; that of others is a sigmoid.
     """
 
     kind: str
@@ -81,9 +83,9 @@ class HuggingFaceFacts:
 
 
 def is_huggingface(folder: Path) -> bool:
-    """Whether a folder looks like a model of transformers for classes, masks or boxes."""
+    """Whether a folder looks like a model of transformers of a kind that palpate loads."""
     try:
-        return _kind(_json(folder / "config.json")) in ("classification", "segmentation", "detection")
+        return _kind(_json(folder / "config.json")) is not None
     except InputError:
         return False
 
@@ -178,30 +180,55 @@ def huggingface_facts(folder: Path) -> HuggingFaceFacts:
     """
     config = _json(folder / "config.json")
     kind = _require_kind(folder)
-    file = folder / "preprocessor_config.json"
-    prepared = _json(file) if file.is_file() else {}
-    names = config.get("id2label")
-    named = (
-        sorted(names.items(), key=lambda entry: int(entry[0]))
-        if isinstance(names, dict) and all(map(str.isdecimal, names))
-        else []
-    )
+    prepared = _prepared(folder)
     normalised = prepared.get("do_normalize", True)
     rescale = prepared.get("rescale_factor", 1 / 255) if prepared.get("do_rescale", True) else 1.0
+    return HuggingFaceFacts(
+        kind=kind,
+        classes=_named(config.get("id2label")),
+        size=_input_size(kind, config, prepared),
+        mean=_numbers(prepared.get("image_mean")) if normalised else (0.0,),
+        std=_numbers(prepared.get("image_std")) if normalised else (1.0,),
+        rescale=float(rescale) if isinstance(rescale, (int, float)) and rescale > 0 else 1 / 255,
+        channels=_channels(config),
+        softmax=kind == "detection" and config.get("model_type") in _SOFTMAX,
+    )
+
+
+def _prepared(folder: Path) -> dict[str, Any]:
+    """What the folder says of its image processor: in a file of its own, or as a part of the processor's."""
+    if (folder / "preprocessor_config.json").is_file():
+        return _json(folder / "preprocessor_config.json")
+    file = folder / "processor_config.json"
+    held = _json(file).get("image_processor") if file.is_file() else None
+    return held if isinstance(held, dict) else {}
+
+
+def _named(names: Any) -> tuple[str, ...]:
+    known = isinstance(names, dict) and all(map(str.isdecimal, names))
+    return tuple(str(names[key]) for key in sorted(names, key=int)) if known else ()
+
+
+def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """A configuration and those of its image encoder."""
+    inner = [config.get(name) for name in ("vision_config", "backbone_config")]
+    return [config, *(one for one in inner if isinstance(one, dict))]
+
+
+def _channels(config: dict[str, Any]) -> int:
+    said = [one.get("num_channels") for one in _parts(config)]
+    # Files leave out what is the default of transformers.
+    return next((number for number in said if isinstance(number, int)), 3)
+
+
+def _input_size(kind: str, config: dict[str, Any], prepared: dict[str, Any]) -> tuple[int, int] | None:
+    built = next((size for one in _parts(config) if (size := _size(one.get("image_size")))), None)
+    if kind == "promptable":
+        return built or _SAM
     size = prepared.get("crop_size") if prepared.get("do_center_crop") else prepared.get("size")
     if kind == "detection" and isinstance(size, dict) and "shortest_edge" in size:
         size = None  # the shape of the image is kept: no one size
-    channels = config.get("num_channels")
-    return HuggingFaceFacts(
-        kind=kind,
-        classes=tuple(str(name) for _, name in named),
-        size=_size(size) or _size(config.get("image_size")),
-        mean=_numbers(prepared.get("image_mean")) if normalised else (),
-        std=_numbers(prepared.get("image_std")) if normalised else (),
-        rescale=float(rescale) if isinstance(rescale, (int, float)) and rescale > 0 else 1 / 255,
-        channels=channels if isinstance(channels, int) else None,
-        softmax=kind == "detection" and config.get("model_type") in _SOFTMAX,
-    )
+    return _size(size) or built
 
 
 def _require_all(folder: Path, loading: dict[str, Any]) -> None:

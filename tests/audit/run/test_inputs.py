@@ -219,6 +219,17 @@ def test_no_part_of_an_audit_shows_an_image_with_the_inputs_of_another(folder: P
     assert set(RunFolder(outcome.folder).frame()["attack"]) == {"pgd", "square", "universal", "smia"}
 
 
+def test_workers_give_the_bytes_of_one_process(folder: Path, tmp_path: Path) -> None:
+    text = HEAD + INPUTS + DATA + "\n[stability]\nimages = 0\n[quality]\nimages = 0\n[run]\nshard = 2\nbatch = 2\n"
+    found = []
+    for engine in ("local", "pool"):
+        plan = parsed(folder, text + (f'engine = "{engine}"\nworkers = 2\n' if engine == "pool" else ""))
+        outcome = audit(plan, tmp_path / engine)
+        assert outcome.status == "finished" and not outcome.failed
+        found.append({path.name: path.read_bytes() for path in (outcome.folder / "records").glob("*.parquet")})
+    assert found[0] == found[1] and len(found[0]) > 2
+
+
 def test_rows_with_other_inputs_are_never_read_together_and_a_model_loaded_again_gets_its_own(folder: Path) -> None:
     subject = load_subject(parsed(folder))
     assert list(subject.batches(range(6), 8)) == [(0, 1), (2,), (3,), (4,), (5,)]

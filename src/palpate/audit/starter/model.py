@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
 from palpate.audit.starter.bundle import bundle_lines, changes_grid
+from palpate.audit.starter.huggingface import RESAMPLED, asked_by, prompt_lines, texts_lines
+from palpate.audit.starter.inputs import input_lines
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
 from palpate.data.inspect.annotated import FoundAnnotations
@@ -19,45 +22,59 @@ from palpate.models.source import IN_FACTORY, ModelSource
 _WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
 
 
-def model_part(folder: Path, place: Path, layout: FoundClasses | FoundAnnotations, values: Values) -> str:
-    """`[model]` and its tables for the model in a folder; `place` is the plan's own folder."""
+@dataclass(frozen=True)
+class FoundModel:
+    """The models of a folder.
+
+    Attributes:
+        folder: where they are.
+        candidates: all that may be models or weights.
+        source: the one that a first plan names, relative to the folder; None if there is none.
+        facts: what its files say about it, for a folder of Hugging Face.
+    """
+
+    folder: Path
+    candidates: tuple[Candidate, ...] = ()
+    source: ModelSource | None = None
+    facts: HuggingFaceFacts | None = None
+
+    @property
+    def gives_gradients(self) -> bool:
+        """Whether gradient attacks can run on it."""
+        return self.source is None or self.source.onnx is None
+
+
+def model_in(folder: Path) -> FoundModel:
+    """The model that a first plan for a folder names; raises InputError if its folder of Hugging Face is damaged."""
     candidates = find_models(folder) if folder.is_dir() else ()
     source = propose(candidates)
+    named = source.huggingface if source else None
+    return FoundModel(folder, candidates, source, huggingface_facts(folder / named) if named else None)
+
+
+def model_part(found: FoundModel, place: Path, layout: FoundClasses | FoundAnnotations, values: Values) -> str:
+    """`[model]` and its tables for the model of a folder; `place` is the plan's own folder."""
+    folder, candidates, source = found.folder, found.candidates, found.source
     lines = ["[model]", *_also(candidates, source), *_source(folder, place, candidates, source)]
+    lines += texts_lines(found.facts, layout)
     lines.append(f"bounds = {numbers(values.bounds)}{f'  # {values.doubt}' if values.doubt else ''}")
+    lines += prompt_lines(found.facts, layout) or input_lines(source, folder, layout)
     lines += ["", "[model.preprocess]  # what happens to stored values before the network, in this order"]
     if source and source.bundle:
         lines += bundle_lines(folder / source.bundle, place, layout)
     else:
-        facts = huggingface_facts(folder / source.huggingface) if source and source.huggingface else None
-        lines += [*step_lines(values), *_preprocess(layout.form.shape[0], values, facts)]
+        lines += [*step_lines(values), *_preprocess(layout.form.shape[0], values, found.facts)]
     return "\n".join(lines) + "\n"
 
 
-def detector_task(folder: Path, task: str) -> str:
-    """`[task]` of a detection, with the head of the detector that `init` proposes, where its folder says it."""
-    source = propose(find_models(folder)) if folder.is_dir() else None
-    if source is None or not source.huggingface or not huggingface_facts(folder / source.huggingface).softmax:
+def task_lines(found: FoundModel, task: str, kind: str) -> str:
+    """`[task]` with what the model asks of it, besides its own lines; `kind` is that of the annotations."""
+    source = found.source
+    if found.facts:
+        return asked_by(found.facts, task, kind)
+    if kind != "masks" or source is None or not source.bundle or not changes_grid(found.folder / source.bundle):
         return task
-    lines = [
-        'head = "softmax"  # its last class is "no object"' if line.startswith('head = "sigmoid"') else line
-        for line in task.splitlines()
-    ]
-    return "\n".join([*lines, "suppression = 1.0  # it is trained to need none"]) + "\n"
-
-
-def gives_gradients(folder: Path) -> bool:
-    """Whether gradient attacks can run on the model that `init` proposes."""
-    source = propose(find_models(folder)) if folder.is_dir() else None
-    return source is None or source.onnx is None
-
-
-def task_lines(folder: Path, kind: str) -> str:
-    """What the model that `init` proposes asks of `[task]`, besides its own lines."""
-    source = propose(find_models(folder)) if folder.is_dir() else None
-    if kind != "masks" or source is None or not source.bundle or not changes_grid(folder / source.bundle):
-        return ""
-    return "resample = true  # logits are brought back from the network's grid to that of the masks\n"
+    return task + RESAMPLED
 
 
 def _also(candidates: Sequence[Candidate], source: ModelSource | None) -> list[str]:
@@ -127,7 +144,7 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
     """Size, channels, mean and std: those of the model's image processor if it has one."""
     lines = []
     if facts and facts.size:
-        lines.append(f"size = {list(facts.size)}  # {CHECK}: height and width of its image processor")
+        lines.append(f"size = {list(facts.size)}  # {CHECK}: {_SIZES.get(facts.kind, _SIZED)}")
     else:
         lines.append("# size = [224, 224]  # height and width that the network expects, if it is not the stored size")
     if channels == 1:
@@ -150,6 +167,13 @@ def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -
     lines.append(f"mean = {mean}  # {CHECK}: {said}")
     lines.append(f"std = {std}  # {CHECK}: its standard deviation; {maps} {ends}to 0..1")
     return lines
+
+
+_SIZED = "height and width of its image processor"
+_SIZES = {
+    "promptable": "both sides are resized, as MedSAM does; SAM's own processor keeps the shape and pads",
+    "zero-shot": "height and width of its image processor, which crops the centre if an image is no square",
+}
 
 
 def _rounded(values: Sequence[float]) -> str:

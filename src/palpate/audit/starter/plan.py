@@ -12,7 +12,8 @@ from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain
 from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
-from palpate.audit.starter.model import detector_task, gives_gradients, model_part, task_lines
+from palpate.audit.starter.huggingface import KINDS, in_order_of
+from palpate.audit.starter.model import FoundModel, model_in, model_part, task_lines
 from palpate.audit.starter.nnunet import Deployed, images_in, modality_named, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import Values, nan_lines, origin_lines, threat_part, turned_lines, values_in
@@ -53,10 +54,12 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     """
     refused: list[UnreadError] = []
     deployed = nnunet_in(folder) if kind in (None, "segmentation") else None
-    layout, others = (deployed.layout, []) if deployed else _found(images_in(folder), kind, refused)
+    found = FoundModel(folder) if deployed else model_in(folder)
+    kinds = (kind,) if kind else KINDS[found.facts.kind] if found.facts else ()
+    layout, others = (deployed.layout, []) if deployed else _found(images_in(folder), kinds, refused, strict=bool(kind))
+    layout = in_order_of(found.facts, layout) if found.facts else layout
     if isinstance(layout, FoundAnnotations):
         data, task, attacks = annotated_parts(place, layout)
-        task = detector_task(folder, task) if layout.kind == "boxes" else task
     else:
         disease = _disease(layout)
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
@@ -68,9 +71,9 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     if deployed:
         model, task = nnunet_model(place, deployed, values), nnunet_task(deployed)
     else:
-        model = model_part(folder, place, layout, values)
-        task += task_lines(folder, "classes" if isinstance(layout, FoundClasses) else layout.kind)
-        attacks = attacks if gives_gradients(folder) else black_box_part()
+        model = model_part(found, place, layout, values)
+        task = task_lines(found, task, "classes" if isinstance(layout, FoundClasses) else layout.kind)
+        attacks = attacks if found.gives_gradients else black_box_part()
     head = _head(folder, layout, others, [str(error) for error in broken(refused)])
     gates = _GATES.format(eps=values.eps[:2][-1], artefact=artefacts[0])
     shown = artefact_part(artefacts, modality, layout.form.shape[0])
@@ -95,11 +98,12 @@ def _named(layout: FoundClasses | FoundAnnotations) -> tuple[Path, ...]:
 
 
 def _found(
-    folder: Path, kind: str | None, unread: list[UnreadError]
+    folder: Path, kinds: Sequence[str], unread: list[UnreadError], *, strict: bool
 ) -> tuple[FoundClasses | FoundAnnotations, list[FoundClasses | FoundAnnotations]]:
-    """The first layout of the wanted kind, and the others: masks and boxes before classes and findings.
+    """The first layout of these kinds, and the others: masks and boxes before classes and findings.
 
-    Files that could not be read are added to `unread`.
+    Without any of these kinds it is an error if `strict`, and any layout otherwise. Files that could not be read are
+    added to `unread`.
     """
     annotated = (*find_described(folder, unread), *find_annotated(folder, unread))
     try:
@@ -117,11 +121,11 @@ def _found(
     listed = [layout for layout in tables if layout.kind == "csv"]
     rest = [layout for layout in tables if layout.kind != "csv"]
     everything: list[FoundClasses | FoundAnnotations] = [*drawn, *listed, *noted, *rest]
-    wanted = [layout for layout in everything if kind is None or _kind(layout) == kind]
+    wanted = [layout for layout in everything if _kind(layout) in kinds] or ([] if strict else everything)
     if not wanted:
         known = ", ".join(dict.fromkeys(_kind(layout) for layout in everything))
         why = "".join(f" {text}" for text in reasons(broken(unread)))
-        raise InputError(f"{folder}: it has no annotations for a {kind}. It has annotations for: {known}.{why}")
+        raise InputError(f"{folder}: it has no annotations for a {kinds[0]}. It has annotations for: {known}.{why}")
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
 
 

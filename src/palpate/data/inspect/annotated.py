@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from palpate.data.inspect.box_columns import box_names
 from palpate.data.inspect.boxes import boxes_of
 from palpate.data.inspect.columns import (
     named,
     path_columns,
 )
 from palpate.data.inspect.found_annotations import FoundAnnotations
-from palpate.data.inspect.label_columns import finding_columns, finding_lists, has_boxes
+from palpate.data.inspect.label_columns import finding_columns, finding_lists
 from palpate.data.inspect.mask_values import MaskValues, stored_values
 from palpate.data.inspect.seen import OtherKindError, UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
@@ -59,10 +60,15 @@ def _guess(
 
 
 def _masks(path: Path) -> FoundAnnotations | None:
-    if has_boxes(read_csv(path).header):
-        return None
-    sheet = SheetLook(path)
-    columns = [column for column in path_columns(sheet.images, sheet.header, sheet.lines) if column != sheet.file]
+    # A box beside each mask is a prompt; tables of boxes have no masks.
+    boxes = box_names(read_csv(path).header)
+    corners = boxes.columns if boxes else ()
+    sheet = SheetLook(path, numbers=corners)
+    columns = [
+        column
+        for column in path_columns(sheet.images, sheet.header, sheet.lines)
+        if column != sheet.file and column not in corners
+    ]
     field = named(_FIELD_NAMES, columns)
     others = [column for column in columns if column != field]
     mask = named(_MASK_NAMES, others) or next(iter(others), None)

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from palpate.annotations import Candidates
+from palpate.annotations import Boxes, Candidates
 from palpate.errors import InputError
+from palpate.models.detectors.training import training_losses
 
 _ABSENT = -20.0
 
@@ -54,6 +55,10 @@ class TorchvisionTwoStage(nn.Module):
         rows = zip(logits.split(counts), boxes.split(counts), strict=True)
         found = [_padded(_own(*row), most) for row in rows]
         return Candidates(torch.stack([row[0] for row in found]), torch.stack([row[1] for row in found]) / size)
+
+    def training_losses(self, images: Tensor, truth: Boxes) -> Tensor:
+        """The losses of its training (B,), as `palpate.models.detectors.training.training_losses` computes them."""
+        return training_losses(self.model, images, truth)
 
 
 def _own(logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from palpate.annotations import Candidates, Decided
+from palpate.annotations import Boxes, Candidates, Decided
 from palpate.errors import InputError
 from palpate.models.detectors.forms import to_corners
 from palpate.models.detectors.shipped.form import Form, Found, Raw, ScoreKind
 from palpate.models.detectors.shipped.layouts import Arranged, arrange, joined
+from palpate.models.detectors.training import training_losses
 
 MOST = 100
 """Boxes of an image that are kept, the surest ones, as in COCO."""
@@ -66,6 +67,10 @@ class ShippedDetector(nn.Module):
         if isinstance(answer.parts, Raw):
             return self._head(answer.parts, images)
         return _connected(self._decided(answer.parts, images), answer.parts, images)
+
+    def training_losses(self, images: Tensor, truth: Boxes) -> Tensor:
+        """The losses of its training (B,), as `palpate.models.detectors.training.training_losses` computes them."""
+        return training_losses(self.model, images, truth, self.form.first_class)
 
     def _answer(self, images: Tensor) -> Arranged:
         if not self.single:
