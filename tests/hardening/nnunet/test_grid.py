@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +48,17 @@ def test_an_unattacked_volume_is_seen_as_deployed(name: str, tmp_path: Path) -> 
 def test_a_change_of_eps_reaches_the_network_as_deployed(scheme: str, tmp_path: Path) -> None:
     case = Case(schemes=(scheme,))
     pipeline = case.pipeline(case.written(tmp_path / "model"))
-    for scale in (0.5, 1.0, 3.0):
+    for scale, eps in product((0.5, 1.0, 3.0), (EPS, -EPS)):
         image = case.image * scale
         values = pipeline.prepared(image).values
-        moved = seen(pipeline, values + EPS, image) - seen(pipeline, values, image)
+        moved = seen(pipeline, values + eps, image) - seen(pipeline, values, image)
         stored = image[0].permute(2, 1, 0).double()
         if scheme == "CTNormalization":
             low, high = CT["percentile_00_5"], CT["percentile_99_5"]
-            wanted = ((stored + EPS).clamp(low, high) - stored.clamp(low, high)) / CT["std"]
-            assert (wanted > 0).any() and (scale < 3 or (wanted == 0).any())
+            wanted = ((stored + eps).clamp(low, high) - stored.clamp(low, high)) / CT["std"]
+            assert (wanted != 0).any() and (scale < 3 or (wanted == 0).any())
         else:
-            wanted = torch.full_like(stored, EPS / float(stored.std(correction=0)))
+            wanted = torch.full_like(stored, eps / float(stored.std(correction=0)))
         assert torch.allclose(moved[0].double(), wanted, atol=1e-4)
 
 
