@@ -76,6 +76,11 @@ def test_the_new_plan_and_the_proof_audit_the_new_weights(done: tuple[Path, Hard
     assert loaded[0].model_identity["inferer"] == loaded[2].model_identity["inferer"]
 
 
+def test_a_full_proof_attacks_volumes_beside_voxels(tmp_path: Path) -> None:
+    made = proof_plan(folders.write(tmp_path), 60.0, "full")
+    assert "vafa" in [one.attack for one in made.attacks]
+
+
 def test_the_record_says_what_is_approximated(done: tuple[Path, Hardened]) -> None:
     root, found = done
     record = json.loads((root / "hardened" / "plan" / "harden.json").read_text())

@@ -8,6 +8,7 @@ from palpate.audit.plan.plan import Plan, parse_plan
 from palpate.audit.plan.tasks import family
 from palpate.hardening.hardened_plan import document_of, plan_text, with_model
 from palpate.hardening.weights import SavedModel
+from palpate.models.nnunet.folder import read_trained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,9 @@ def _stronger(plan: Plan, present: Sequence[str], extent: Extent) -> list[dict[s
 
 
 def _volumes(plan: Plan) -> bool:
-    size = plan.model.inferer.size
+    model, size = plan.model, plan.model.inferer.size
+    if model.nnunet is not None:
+        return read_trained(plan.root / model.nnunet, model.folds, model.checkpoint).reader == "scanner"
     return (size is not None and len(size) == 3) or len(plan.data.spacing or ()) == 3
 
 
