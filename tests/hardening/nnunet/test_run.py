@@ -182,7 +182,7 @@ def copied(root: Path) -> None:
             written('split = "train"', 'split = "test"'),
             "harden.data: 2 images of the audit are also among the training images",
         ),
-        (patients, "harden.data: 2 images of the audit are of patients whose images are trained on"),
+        (patients, "harden.data: 2 images of the audit are of patients who have training images too"),
         (constant, "harden.data: imagesTr/3_0000.nii.gz: a channel has one value only"),
         (written('recipe = "fast"', 'recipe = "artefacts"'), "harden.recipe: artefacts are made on whole images"),
     ],
