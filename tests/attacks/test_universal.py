@@ -186,7 +186,7 @@ def test_what_does_not_fit_a_change_is_refused():
         Universal(Linf(0.1), changes=attack.changes)(victim, TASK, images, labels)
     with pytest.raises(InputError, match="one change has one radius"):
         learn_universal(victim, TASK, images[:2], labels[:2], Linf((0.1, 0.2)))
-    with pytest.raises(InputError, match="there is none to learn on"):
+    with pytest.raises(InputError, match="there are none"):
         learn_universal(victim, TASK, images[:0], labels[:0], Linf(0.1))
     with pytest.raises(InputError, match=r"their shape \[1, 2, 8\] is not that of the learned change, \[1, 4, 4\]"):
         attack(victim, TASK, images[:2].reshape(2, 1, 2, 8), labels[:2])

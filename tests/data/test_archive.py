@@ -184,7 +184,7 @@ def test_findings_are_columns_of_the_labels(tmp_path: Path) -> None:
     table = read_table(MedMnist(path), FindingLabels(["mass", "edema"]))
     assert table.classes == ("mass", "edema") and table[2].label == -1
     assert [table.annotation(row).findings.tolist() for row in range(3)] == [[1, 0], [0, 0], [1, 1]]  # type: ignore[union-attr]
-    with pytest.raises(InputError, match=r"hold 2 per image, and task.findings names 3"):
+    with pytest.raises(InputError, match=r"hold 2 findings per image, and task.findings names 3"):
         read_table(MedMnist(path), FindingLabels(["mass", "edema", "more"]))
     odd = archive(tmp_path, test_images=noise(1, 4, 4), test_labels=np.array([[1, 2]]))
     with pytest.raises(InputError, match="other values than 0 and 1"):

@@ -227,7 +227,7 @@ def test_damaged_and_truncated_gzip(tmp_path: Path) -> None:
 def test_a_file_that_is_no_volume(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "v.nii"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"v\.nii is not a (whole|single-file) NIfTI"):
+    with pytest.raises(InputError, match=r"v\.nii is not a (complete|single-file) NIfTI"):
         read_volume(path)
 
 

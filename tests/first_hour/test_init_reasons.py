@@ -118,7 +118,7 @@ def an_empty_box(document: dict) -> None:
 REASONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing image": (a_missing_image, r"labels.csv: 1 of 8 images in column 'file' do not .*img3.png' in line 5"),
     "image twice": (an_image_twice, r"labels.csv lists images/img0.png twice, in lines 2 and 10. Keep one line"),
-    "other case": (other_case, r"labels.csv: 8 of 8 images .*There is 'img0.png': upper and lower case count"),
+    "other case": (other_case, r"labels.csv: 8 of 8 images .*There is 'img0.png': upper and lower case differ"),
     "empty label": (an_empty_label, r"labels.csv, line 4: column 'label' is empty \(1 of 8 lines\). Fill it in"),
     "one class": (one_class, r"column 'label' holds '1' in all 8 lines. An audit of classes needs .* two classes"),
     "no header": (no_header, r"labels.csv, line 1: 'images/img0.png' looks like an image.*such as file,label"),

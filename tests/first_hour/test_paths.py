@@ -42,7 +42,7 @@ def test_a_file_whose_name_holds_a_backslash_comes_first(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("images/A.PNG", r"There is 'a\.png': upper and lower case count"),
+        ("images/A.PNG", r"There is 'a\.png': upper and lower case differ"),
         ("images/a.jpg", r"There is 'a\.png', with another ending"),
         ("IMAGES/a.png", r"1 of 1 image files do not exist"),
         ("C:\\data\\a.png", r"first 'C:\\data\\a\.png' \(line 2\)"),

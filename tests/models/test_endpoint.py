@@ -300,7 +300,7 @@ def test_a_class_is_one_and_the_others_are_zero(service: Service, value: Any, sc
     service.says({"class": value})
     asked = model(service, scores="class", labels=("none", "mild"))
     if scores is None:
-        with pytest.raises(InputError, match="which is none of none, mild"):
+        with pytest.raises(InputError, match="which is not one of none, mild"):
             asked(images(1))
     else:
         assert asked(images(1))[0].tolist() == scores

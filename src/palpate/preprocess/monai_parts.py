@@ -69,7 +69,7 @@ class Applied:
                 'whose only key is "image".'
             )
         if image.requires_grad and "inplace" in said.replace("-", ""):
-            return f"preprocess.monai: {self.name} blocks gradients: it changes its input in place. {FIX}"
+            return f"preprocess.monai: {self.name} blocks gradients: it writes into its input. {FIX}"
         return (
             f"preprocess.monai: {self.name} fails on an image of shape {list(image.shape)}: {type(error).__name__}: "
             f"{said[:200]}. Correct the transforms."

@@ -266,7 +266,7 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
     [
         ('"age"', '"years"', "has no column 'years'"),
         ('age = "age"', 'age = ""', "has no column ''"),
-        ('"age"', '"sex"', r"model.inputs.age: 0.png: the column 'sex' holds 'F', and a number is read"),
+        ('"age"', '"sex"', r"model.inputs.age: 0.png: the column 'sex' holds 'F', and palpate expects a number"),
         ("F = 0, M", "W = 0, M", r"model.inputs.sex: 0.png: the column 'sex' holds 'F', and values has W, M"),
         ("\nage =", "\nyears =", r"model.inputs.years: forward of Net does not take it. .*age"),
         ('lateral = {image = "side"}', "", r"model.inputs: Net.forward.*missing a required argument: 'lateral'"),

@@ -277,7 +277,9 @@ def test_a_damaged_trace_is_named_with_the_fix(tmp_path: Path, suffix: str, run:
     audit(plan, tmp_path / "run")
     path = RunFolder(tmp_path / "run").trace(stability_of(tmp_path / "run")["items"][0]["identity"]).with_suffix(suffix)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(StorageError, match=rf"{path.name} is damaged.*Delete .* again: only it is redone"):
+    with pytest.raises(
+        StorageError, match=rf"{path.name} is damaged.*Delete .*: palpate computes only this part again"
+    ):
         audit(plan, tmp_path / "run")
     path.unlink()
     assert audit(plan, tmp_path / "run").status == "finished"

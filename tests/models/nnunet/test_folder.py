@@ -143,7 +143,7 @@ def written(old: str, new: str) -> Callable[[Path], None]:
                     "_kw_requires_import": ["conv_op"],
                 },
             ),
-            "conv_op = os.system, which is no layer",
+            "conv_op = os.system, which is not a layer",
         ),
         (written('nnunet = "results"', 'nnunet = "results"\nfolds = [0, 4]'), "lacks fold_4 with checkpoint_final.pth"),
         (

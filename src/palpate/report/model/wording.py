@@ -126,7 +126,7 @@ def title(series: Series) -> str:
     """A series as a heading, with its unit."""
     name = _TITLES.get(series.name, series.name.replace("_", " ").capitalize())
     name = f"{name}, median" if series.statistic == "median" else name
-    return f"{name} ({series.unit})" if series.unit else name
+    return f"{name} ({series.unit.replace('mm2', 'mm²')})" if series.unit else name
 
 
 def fractional(series: Series) -> bool:

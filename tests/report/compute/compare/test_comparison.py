@@ -197,7 +197,7 @@ def test_a_folder_without_a_run_is_refused(folders, tmp_path):
     refused([folders[0], tmp_path], "is not a run folder")
     refused([folders[0], tmp_path / "none"], "none does not exist")
     (tmp_path / "harden.json").write_text("{}")
-    refused([folders[0], tmp_path], "is the folder of a training, not a run folder", str(tmp_path / "after"))
+    refused([folders[0], tmp_path], "the folder of a training, not a run folder", str(tmp_path / "after"))
 
 
 def test_another_task_is_refused_in_its_own_words(folders, tmp_path):
