@@ -53,8 +53,8 @@ def read_head(held: Tensor, classes: int, known: Layout | None = None, objectnes
     """A raw head (B, 4 + K, N) or (B, N, 5 + K), or the same turned; None if no reading has K classes.
 
     4 + K and 5 + K numbers differ by one class, so K alone does not tell an objectness from a class. A head in the
-    usual form of its family is read at once. A turned one is read only if its values say the same: where the fifth number is
-    sure, an objectness has a sure class beside it, and a class has not.
+    usual form of its family is read at once. A turned one is read only if its values say the same: where the fifth
+    number is sure, an objectness has a sure class beside it, and a class has not.
 
     Args:
         held: what the detector returned.
@@ -99,8 +99,8 @@ def _open(held: Tensor, classes: int, reading: _Reading) -> str:
     if reading.objectness:
         return (
             f"model: it returned a raw YOLO head of shape {shape}, which is {classes + 1} classes without objectness "
-            f"(YOLOv8) or {classes} with objectness (turned), {what}. Name all {classes + 1} classes in task.classes, or "
-            "write model.objectness = true."
+            f"(YOLOv8) or {classes} with objectness (turned), {what}. Name all {classes + 1} classes in "
+            "task.classes, or write model.objectness = true."
         )
     return (
         f"model: it returned a raw YOLO head of shape {shape}, which is {classes - 1} classes with objectness (YOLOv5) "
