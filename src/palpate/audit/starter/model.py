@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
-from palpate.audit.starter.bundle import bundle_lines, changes_grid
-from palpate.audit.starter.huggingface import RESAMPLED, asked_by, prompt_lines, texts_lines
+from palpate.audit.starter.bundle import bundle_lines, bundle_modality, changes_grid, in_bundle_order
+from palpate.audit.starter.huggingface import RESAMPLED, asked_by, in_order_of, prompt_lines, texts_lines
 from palpate.audit.starter.inputs import input_lines
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
@@ -66,6 +66,20 @@ def model_part(found: FoundModel, place: Path, layout: FoundClasses | FoundAnnot
     else:
         lines += [*step_lines(values), *_preprocess(layout, values, found.facts, _fixed(found))]
     return "\n".join(lines) + "\n"
+
+
+def named_by(found: FoundModel, layout: FoundClasses | FoundAnnotations) -> FoundClasses | FoundAnnotations:
+    """The layout with the names of the model's outputs in their order, where its files say them."""
+    if found.facts:
+        return in_order_of(found.facts, layout)
+    bundle = found.source.bundle if found.source else None
+    return in_bundle_order(found.folder / bundle, layout) if bundle else layout
+
+
+def modality_said(found: FoundModel) -> str:
+    """The kind of images that the model's files name; empty if they do not."""
+    bundle = found.source.bundle if found.source else None
+    return bundle_modality(found.folder / bundle) if bundle else ""
 
 
 def task_lines(found: FoundModel, task: str, kind: str) -> str:
