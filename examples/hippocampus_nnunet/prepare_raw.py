@@ -1,4 +1,4 @@
-"""The hippocampus volumes as a raw dataset of nnU-Net: `python examples/hippocampus_nnunet/prepare.py --source DIR`.
+"""The hippocampus volumes as nnU-Net's raw dataset: `python examples/hippocampus_nnunet/prepare_raw.py --source DIR`.
 
 On one scale, as `examples/hippocampus/prepare.py` brings them to: 0 to 255, from zero to each volume's own 99.9th
 percentile. Training and validation volumes go to imagesTr and labelsTr, test volumes to imagesTs and labelsTs of

@@ -117,7 +117,7 @@ def test_a_list_of_its_own(tmp_path: Path) -> None:
         ({"labels": {"background": 0, "front": "one"}}, "the label 'front' is 'one'"),
         ({"labels": {"0": "background", "1": "front", "2": "front"}}, "'front' appears twice"),
         ({"labels": {"background": 0, "front": 1, "back": 1}}, "the value 1 appears twice"),
-        ({"file_ending": ".mha"}, r"holds no file like case_0000\.mha|Neither labelsTr nor labelsTs"),
+        ({"file_ending": ".mha"}, r"says that files end in \.mha, and there is \S+\.nii\.gz\. Correct its file_ending"),
         ({"channel_names": {"0": "a", "1": "b"}}, "c0 lacks the channels 0001, and dataset.json names 2"),
     ],
 )

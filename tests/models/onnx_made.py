@@ -34,6 +34,7 @@ def write(
     twin: Twin,
     *,
     batch: int | str = "batch",
+    size: int = 8,
     dtype: str = "FLOAT",
     outside: str | None = None,
     more: tuple[Any, ...] = (),
@@ -58,7 +59,7 @@ def write(
     graph = helper.make_graph(
         nodes,
         "twin",
-        [helper.make_tensor_value_info("image", kind, [batch, channels, 8, 8])],
+        [helper.make_tensor_value_info("image", kind, [batch, channels, size, size])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(value, name) for name, value in held.items()],
     )

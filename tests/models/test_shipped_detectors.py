@@ -194,6 +194,37 @@ WRONG = {
 }
 
 
+def trained(objectness, classes, turned=False):
+    """A raw head of 100 places with two boxes: a class beside each objectness, and one class alone without it."""
+    places = torch.full((2, 100, 4 + objectness + classes), 0.02)
+    places[..., :4] = torch.tensor([20.0, 20.0, 3.0, 3.0])
+    places[:, :2, :4] = centred(PIXELS)
+    places[:, :2, 4] = 0.9
+    if objectness:
+        places[:, 2:, 5:] = torch.linspace(0.1, 0.9, 98)[:, None]
+        places[:, :2, 5] = 0.9
+    # Places are along the last axis without objectness, and along the middle one with it, if they are not turned.
+    return places.transpose(1, 2) if objectness == turned else places
+
+
+def test_a_head_of_one_class_more_is_not_read_as_a_turned_head_with_objectness():
+    with pytest.raises(InputError, match=r"3 classes without objectness.*or 2 with.*3 classes in task\.classes"):
+        seen(trained(False, 3))
+    with pytest.raises(InputError, match=r"2 classes with objectness.*or 3 without.*model\.objectness = false"):
+        recognised(trained(True, 2), (HEIGHT, WIDTH), TRUTH, 3)
+    noise = torch.rand(2, 7, 100, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match="its values do not say which"):
+        seen(noise)
+
+
+def test_a_turned_head_is_read_if_its_values_or_the_plan_say_what_it_is():
+    assert seen(trained(True, 2, turned=True)).layout == "raw head with objectness"
+    assert recognised(trained(False, 3, turned=True), (HEIGHT, WIDTH), TRUTH, 3).form.layout == "raw head"
+    assert seen(trained(False, 3), objectness=True).layout == "raw head with objectness"
+    form = Form("raw head with objectness", "pixel centres")
+    assert ShippedDetector(Returns(trained(False, 3)), form, K)(IMAGES).logits.shape == (2, 100, 2)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_read_gets_a_sentence(name):
     answer, said, text = WRONG[name]

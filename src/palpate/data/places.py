@@ -13,7 +13,7 @@ from palpate.data.cases import Case
 from palpate.errors import InputError
 
 _SHALLOW = 3
-"""A common folder with fewer parts than this (`/home`) is too large to allow in one line."""
+"""A common folder with no more parts than this (`/home/name`) is too large to allow in one line."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,12 @@ class Places:
         return os.path.realpath(real) if os.path.islink(real) else real
 
     def _written(self, folder: str) -> str:
-        """A folder as a plan would write it: relative if it is next to the plan's, otherwise absolute."""
-        above = os.path.dirname(self.allowed[0])
-        return Path(os.path.relpath(folder, self.allowed[0])).as_posix() if _below(folder, above) else folder
+        """A folder as a plan would write it: relative if it is beside the plan's or in one workspace, else absolute."""
+        home = self.allowed[0]
+        same = os.path.splitdrive(folder)[0] == os.path.splitdrive(home)[0]
+        shared = len(Path(os.path.commonpath([folder, home])).parts) if same else 0
+        near = shared > _SHALLOW or _below(folder, os.path.dirname(home))
+        return Path(os.path.relpath(folder, home)).as_posix() if near else folder
 
 
 def from_folder(images: Path, text: str) -> str:

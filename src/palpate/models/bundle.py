@@ -207,6 +207,7 @@ class BundleFacts:
         overlap: its overlap.
         mode: how windows are blended.
         padding: how inputs that are smaller than the window are padded, if not with zeros.
+        modality: of the input, as the metadata write it, such as `CT`; empty if they do not.
     """
 
     channels: int | None = None
@@ -217,6 +218,7 @@ class BundleFacts:
     overlap: float | None = None
     mode: str | None = None
     padding: str | None = None
+    modality: str = ""
 
 
 def bundle_facts(folder: Path) -> BundleFacts:
@@ -246,6 +248,7 @@ def bundle_facts(folder: Path) -> BundleFacts:
         overlap=float(overlap) if isinstance(overlap, (int, float)) else 0.25 if inferer else None,
         mode=(mode if isinstance(mode, str) else "constant") if inferer else None,
         padding=padding if padding in _PADDINGS else None,
+        modality=image["modality"] if isinstance(image.get("modality"), str) else "",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from palpate.data.formats.registry import SUFFIXES
 from palpate.data.image_files import is_searched
 from palpate.errors import InputError
 from palpate.models.bundle import is_bundle
@@ -15,12 +16,14 @@ from palpate.models.huggingface import is_huggingface
 from palpate.models.source import ModelSource
 from palpate.models.stored.files import ModelFile, identify
 
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".ckpt", ".bin", ".jit", ".onnx")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pt2", ".ts", ".torchscript", ".ckpt", ".bin", ".jit", ".onnx")
 _LIBRARIES = ("torch", "monai", "timm", "torchvision", "segmentation_models_pytorch")
 _MAKER = re.compile(r"^((build|make|create|get|load|define)_)?(\w+_)?(model|net|network|classifier)$|^(build|create)$")
 _SKIPPED = ("site-packages", "node_modules", "tests", "build", "dist")
 _OTHERS = (".pkl", ".pickle", ".h5", ".hdf5", ".keras", ".pdparams", ".weights", ".npz", ".joblib", ".tar", ".msgpack")
 """Suffixes of weights of other libraries, and of many other files: the name must show that they are weights."""
+_NEVER = (*SUFFIXES, ".csv", ".tsv", ".json", ".txt", ".py", ".md", ".toml", ".yaml", ".yml", ".xml", ".xlsx", ".zip")
+"""Suffixes of images, tables and texts: such files are not opened in search of a model."""
 _TELLING = re.compile(r"model|weight|net|ckpt|checkpoint|best|last|final|epoch|fold", re.IGNORECASE)
 _DEEPEST = 3
 _LARGEST_CODE = 1_000_000
@@ -153,8 +156,10 @@ def _weights(file: ModelFile, name: str) -> Candidate:
 
 def _may_be_model(path: Path) -> bool:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    if not suffixes or suffixes[-1] not in (*_SUFFIXES, *_OTHERS):
+    if not suffixes or suffixes[-1] in _NEVER:
         return False
+    if suffixes[-1] not in (*_SUFFIXES, *_OTHERS):
+        return _holds_a_program(path)
     # `checkpoint.pth.tar` is what many training scripts write; it is not a tar archive.
     return not set(suffixes).isdisjoint(_SUFFIXES) or _TELLING.search(path.name) is not None or _holds_tensors(path)
 
@@ -163,6 +168,14 @@ def _holds_tensors(path: Path) -> bool:
     """Whether the bytes of a file are those of torch or safetensors, for any name."""
     try:
         return identify(path).kind in ("weights", "safetensors")
+    except InputError:
+        return False
+
+
+def _holds_a_program(path: Path) -> bool:
+    """Whether the bytes of a file are those of TorchScript or an exported program, for any name."""
+    try:
+        return identify(path).kind in ("torchscript", "exported")
     except InputError:
         return False
 

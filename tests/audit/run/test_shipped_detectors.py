@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from palpate.audit.plan.plan import load_plan
+from palpate.audit.run.display import Lines
 from palpate.audit.run.runner import audit
 from palpate.storage.runs import RunFolder
 from tests.audit import tiny_dense
@@ -101,6 +104,7 @@ class Run:
     status: str
     findings: list[dict[str, str]]
     frame: Any
+    terminal: str
 
     def said(self, subject: str) -> str:
         return " ".join(found["text"] for found in self.findings if found["subject"] == subject)
@@ -114,9 +118,10 @@ def run(folder: Path, model: str, attacks: str) -> Run:
     tail = rest.partition("[run]")[2]
     text = f'{head}[threat]\nnorm = "linf"\neps = [40]\n{attacks}[run]{tail}'
     (folder / "plan.toml").write_text(text)
-    outcome = audit(load_plan(folder / "plan.toml"), folder / "run")
+    terminal = io.StringIO()
+    outcome = audit(load_plan(folder / "plan.toml"), folder / "run", progress=Lines(Console(file=terminal)))
     kept = RunFolder(folder / "run")
-    return Run(outcome.status, kept.describe()["findings"], kept.frame())
+    return Run(outcome.status, kept.describe()["findings"], kept.frame(), terminal.getvalue())
 
 
 PGD = '[[attacks]]\nattack = "pgd"\nsteps = 5\n'
@@ -139,6 +144,7 @@ def test_a_yolo_head_in_torchscript_is_audited_as_its_candidates_are(tmp_path):
     torch.jit.trace(Yolo().eval(), torch.zeros(1, 1, 16, 16)).save(folder / "yolo.ts")
     found = run(folder, 'torchscript = "yolo.ts"', PGD)
     assert "raw YOLO head without objectness; centre x, centre y, width, height in pixels" in found.said("detector")
+    assert "a raw YOLO head without objectness" in found.terminal
     same = run(tmp_path / "candidates", 'factory = "model.py:Cells"', PGD)
     assert not same.said("detector")
     for name in ("clean_score", "score", "success"):

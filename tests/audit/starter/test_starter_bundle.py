@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from palpate.audit.plan.plan import Plan, parse_plan
@@ -110,3 +111,32 @@ def test_volumes_in_another_orientation_are_a_question(tmp_path: Path) -> None:
     asked = [[question for _, question in unfinished(started(tmp_path, one)[1])] for one in turned]
     assert [] in asked, "the files have one of the two orientations"
     assert any("save images and masks so" in text for questions in asked for text in questions)
+
+
+def segmented(folder: Path) -> Path:
+    for number in range(3):
+        case = f"{number}.nii.gz"
+        volumes.write(folder / "images" / case, volumes.scan(4, 5, 6, seed=number))
+        mask = np.zeros((4, 5, 6), np.int16)
+        mask[1, 1, 1], mask[2, 2, 2] = 1, 2
+        volumes.write(folder / "masks" / case, mask)
+    return folder
+
+
+def told(modality: str, *names: str) -> dict[str, Any]:
+    outputs = {"pred": {"channel_def": {str(place): name for place, name in enumerate(names)}}}
+    return {"inputs": {"image": {"num_channels": 1, "modality": modality}}, "outputs": outputs}
+
+
+@pytest.mark.parametrize(("modality", "ours"), [("CT", "ct"), ("MRI", "mr")])
+def test_names_and_modality_are_those_of_the_metadata(tmp_path: Path, modality: str, ours: str) -> None:
+    said = told(modality, "background", "anterior", "posterior")
+    plan, text = started(segmented(tmp_path), described=said)
+    assert plan.task.names == ("anterior", "posterior") and plan.data.modality == ours
+    assert f'modality = "{ours}"  # CHECK: by the bundle' in text and 'goal = "erase: anterior"' in text
+
+
+def test_names_for_another_number_of_structures_are_not_taken(tmp_path: Path) -> None:
+    plan, text = started(segmented(tmp_path), described=told("n/a", "background", "liver"))
+    assert plan.task.names == ("1", "2") and plan.data.modality is None
+    assert '# modality = "ct"  # for its artefacts' in text, "an example that volumes can be"

@@ -15,6 +15,8 @@ from torch import nn
 from palpate.audit.plan.plan import parse_plan
 from palpate.audit.starter.plan import starting_plan, unfinished
 from tests.audit import tiny
+from tests.models.onnx_made import Twin
+from tests.models.onnx_made import write as write_onnx
 
 PREPARED = {"image_mean": [0.5, 0.4, 0.2], "image_std": [0.5, 0.2, 0.1], "size": {"height": 16, "width": 24}}
 
@@ -79,6 +81,46 @@ def test_an_onnx_file_is_named_where_there_is_nothing_else(images: Path) -> None
     model, text = planned(images)
     assert model.factory == "model.py:build" and model.onnx is None
     assert "# Also there: net.onnx: ONNX, a black box" in text
+
+
+def onnx_file(path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    write_onnx(path, Twin(channels=3), size=12)
+
+
+def program(path: Path) -> None:
+    torch.export.save(torch.export.export(Twin(channels=3).eval(), (torch.zeros(1, 3, 12, 12),)), path)
+
+
+def ultralytics(path: Path) -> None:
+    said = {"config.txt": json.dumps({"imgsz": [12, 12], "names": {"0": "a"}})}
+    torch.jit.save(torch.jit.trace(Twin(channels=3).eval(), torch.zeros(1, 3, 12, 12)), path, _extra_files=said)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("net.onnx", onnx_file), ("net.pt2", program), ("best.torchscript", ultralytics)]
+)
+def test_the_size_that_a_file_was_made_for_is_written(images: Path, name: str, write: Callable[[Path], None]) -> None:
+    write(images / name)
+    model, text = planned(images)
+    assert model.preprocess.size == (12, 12), text
+    assert name in (model.onnx, model.exported, model.torchscript)
+
+
+def test_a_file_that_leaves_the_size_open_gets_none(images: Path) -> None:
+    sizes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3, padding=1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    left_open = torch.export.export(net.eval(), (torch.zeros(1, 3, 16, 16),), dynamic_shapes=(sizes,))
+    torch.export.save(left_open, images / "net.pt2")
+    model, text = planned(images)
+    assert model.exported == "net.pt2" and model.preprocess.size is None
+    assert "\nchannels = 3" in text, "the images are grey, and the file takes three channels"
+
+
+@pytest.mark.parametrize("name", ["best.torchscript", "best.model", "net.scripted"])
+def test_a_program_is_recognised_under_any_ending(images: Path, name: str) -> None:
+    torch.jit.save(torch.jit.trace(Twin().eval(), torch.zeros(1, 1, 8, 8)), images / name)
+    assert planned(images)[0].torchscript == name
 
 
 # -- weights next to a factory --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def started(folder: Path) -> tuple[Plan, str]:
 def test_every_folder_of_a_workspace_leads_to_the_network_and_its_images(workspace: Path, below: str, raw: str) -> None:
     preprocessed(workspace, ["c3", "c1"], ["c0"])
     plan, _ = started(workspace / below)
+    assert not any(Path(root).is_absolute() for root in plan.data.roots)
     assert (plan.root / str(plan.model.nnunet)).resolve() == workspace / "nnUNet_results" / NAME / TRAINED
     assert (plan.data.nnunet, plan.data.split, plan.model.folds) == (raw, "fold 0", (0,))
     assert plan.model.checkpoint == "checkpoint_final.pth" and plan.task.names == ("front", "back")
@@ -157,6 +159,13 @@ def broken(folder: Path, what: str) -> None:
     elif what == "checkpoint":
         for fold in (0, 1):
             (place / f"fold_{fold}/checkpoint_final.pth").rename(place / f"fold_{fold}/mine.pth")
+    elif what in ("no fold", "empty folds"):
+        for fold in (0, 1):
+            (place / f"fold_{fold}/checkpoint_final.pth").unlink()
+            if what == "no fold":
+                shutil.rmtree(place / f"fold_{fold}")
+    elif what == "plans that are no JSON":
+        (place / "plans.json").write_text("{", encoding="utf-8")
     elif what == "no dataset":
         raw.rename(folder / "elsewhere")
         (folder / "elsewhere/dataset.json").unlink()
@@ -173,7 +182,13 @@ def broken(folder: Path, what: str) -> None:
         ("plans.json", r"__3d_fullres holds trained folds and no plans\.json"),
         ("dataset.json", r"__3d_fullres holds trained folds and no dataset\.json"),
         ("version 1", "was trained by nnU-Net version 1, and palpate reads version 2"),
-        ("checkpoint", r"no fold holds checkpoint_final\.pth"),
+        (
+            "checkpoint",
+            r"no fold holds checkpoint_final\.pth.*there is mine\.pth.*checkpoint = \"mine\.pth\" in \[model\]",
+        ),
+        ("no fold", r"__3d_fullres holds plans\.json and no fold_0"),
+        ("empty folds", r"__3d_fullres holds plans\.json and no fold_0"),
+        ("plans that are no JSON", r"plans\.json is not JSON"),
         ("no dataset", f"was trained on {NAME}, and neither .* holds a labelled raw dataset that fits it"),
         ("cascade", "is the second network of a cascade"),
         ("order", r"names the channels T2 \(0\), T1 \(1\), and .* T1 \(0\), T2 \(1\)"),

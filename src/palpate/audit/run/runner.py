@@ -68,6 +68,8 @@ from palpate.victim.forms import is_opaque
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
 
+DETECTOR = "detector"
+"""Topic of what was recognised in a detector's outputs: said in the terminal too, because all figures depend on it."""
 _LOOKED_AT = 16
 """Images on which the model is tried before an audit; more show no more, and cost as much as steps of the attacks."""
 
@@ -187,7 +189,7 @@ def _begin(
     )
     findings += file_findings(plan, subject)
     findings += [AuditFinding("note", "weights", text) for text in subject.notes]
-    findings += [AuditFinding("note", "detector", text) for text in subject.reads]
+    findings += [AuditFinding("note", DETECTOR, text) for text in subject.reads]
     findings += [AuditFinding("warning", "plan", text) for text in slips(plan)]
     if (listed := unchecked(plan.text)) is not None:
         findings.append(AuditFinding("note", "plan", listed))
@@ -251,7 +253,7 @@ class _Audit:
                     "This run is finished: nothing is attacked again. Gates and report follow the plan."
                 )
         for finding in journal.findings:
-            if finding.level != "note":
+            if finding.level != "note" or finding.subject == DETECTOR:
                 self.progress.message(f"{finding.subject}: {finding.text}")
         if damaged:
             self.progress.message(

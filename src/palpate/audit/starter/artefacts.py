@@ -53,12 +53,13 @@ def modality_in(layout: FoundClasses | FoundAnnotations, values: Values) -> str:
     return modality_of(None, [code], values.unit)
 
 
-def modality_lines(modality: str) -> list[str]:
-    """The line of `data.modality`, if the user has to say it."""
+def modality_lines(modality: str, layout: FoundClasses | FoundAnnotations) -> list[str]:
+    """The line of `data.modality`, if the user has to say it; the example is one that such images can be."""
     if modality:
         return []
-    others = ", ".join(one for one in catalog.MODALITIES if one != "endoscopy")
-    return [f'# modality = "endoscopy"  # for its artefacts; or {others}']
+    first = "ct" if len(layout.form.shape) == 4 or layout.form.shape[0] != 3 else "endoscopy"
+    others = ", ".join(one for one in catalog.MODALITIES if one != first)
+    return [f'# modality = "{first}"  # for its artefacts; or {others}']
 
 
 def proposed(layout: FoundClasses | FoundAnnotations, values: Values, modality: str) -> tuple[str, ...]:

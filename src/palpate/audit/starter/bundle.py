@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from palpate.audit.plan.artefacts import modality_of
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, path_of, plain
 from palpate.audit.starter.values import numbers
 from palpate.data.cases import listed
@@ -22,6 +24,8 @@ _MOVES = ("Spacing", "Resize", "SpatialPad", "CenterSpatialCrop", "ResizeWithPad
 """Transforms after which the network's grid is not that of the file."""
 _MODES = {"area": "area", "bilinear": "linear", "trilinear": "linear", "linear": "linear", "bicubic": "cubic"}
 _SIDE = 16
+_MODALITIES = {"MRI": "MR", "ULTRASOUND": "US", "ENDOSCOPY": "ES", "XRAY": "DX", "X-RAY": "DX"}
+"""How metadata write what DICOM has a code for."""
 
 
 def bundle_lines(folder: Path, place: Path, layout: FoundClasses | FoundAnnotations) -> list[str]:
@@ -47,6 +51,28 @@ def bundle_lines(folder: Path, place: Path, layout: FoundClasses | FoundAnnotati
         lines = _by_monai(folder, place, transforms, layout, doubts)
     lines += _notes(layout) + _said(facts)
     return lines + _inferer(facts)
+
+
+def in_bundle_order(folder: Path, layout: FoundClasses | FoundAnnotations) -> FoundClasses | FoundAnnotations:
+    """The layout with the names that the metadata give to the outputs, in their order, where they fit its masks."""
+    names = bundle_facts(folder).classes
+    if isinstance(layout, FoundClasses):
+        if sorted(names) != sorted(layout.classes):
+            return layout
+        counts = dict(zip(layout.classes, layout.counts, strict=True))
+        return replace(layout, classes=names, counts=tuple(counts[name] for name in names))
+    if layout.kind != "masks" or not layout.exclusive or len(set(names)) < len(names) or len(names) < 2:
+        return layout
+    # Masks have values and no names; output 0 is the background.
+    alone = len(layout.values) == 1 and len(names) == 2
+    same = alone or tuple(layout.values) == tuple(range(1, len(names)))
+    return replace(layout, names=names[1:]) if same else layout
+
+
+def bundle_modality(folder: Path) -> str:
+    """The kind of the images by the metadata, as `data.modality` has it; empty if they do not say it."""
+    said = bundle_facts(folder).modality.strip().upper()
+    return modality_of(None, [_MODALITIES.get(said, said)], "")
 
 
 def changes_grid(folder: Path) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain, text_of
-from palpate.audit.starter.bundle import bundle_lines, changes_grid
-from palpate.audit.starter.huggingface import RESAMPLED, asked_by, prompt_lines, texts_lines
+from palpate.audit.starter.bundle import bundle_lines, bundle_modality, changes_grid, in_bundle_order
+from palpate.audit.starter.huggingface import RESAMPLED, asked_by, in_order_of, prompt_lines, texts_lines
 from palpate.audit.starter.inputs import input_lines
 from palpate.audit.starter.values import Values, numbers, step_lines
 from palpate.data.cases import listed
@@ -18,6 +18,7 @@ from palpate.data.inspect.folder import FoundClasses
 from palpate.models.huggingface import HuggingFaceFacts, huggingface_facts
 from palpate.models.inspect import Candidate, find_models, propose
 from palpate.models.source import IN_FACTORY, ModelSource
+from palpate.models.stored.fixed import Fixed, fixed_shape
 
 _WHOLE = ("torchscript", "exported", "bundle", "huggingface", "onnx")
 
@@ -63,8 +64,22 @@ def model_part(found: FoundModel, place: Path, layout: FoundClasses | FoundAnnot
     if source and source.bundle:
         lines += bundle_lines(folder / source.bundle, place, layout)
     else:
-        lines += [*step_lines(values), *_preprocess(layout.form.shape[0], values, found.facts)]
+        lines += [*step_lines(values), *_preprocess(layout, values, found.facts, _fixed(found))]
     return "\n".join(lines) + "\n"
+
+
+def named_by(found: FoundModel, layout: FoundClasses | FoundAnnotations) -> FoundClasses | FoundAnnotations:
+    """The layout with the names of the model's outputs in their order, where its files say them."""
+    if found.facts:
+        return in_order_of(found.facts, layout)
+    bundle = found.source.bundle if found.source else None
+    return in_bundle_order(found.folder / bundle, layout) if bundle else layout
+
+
+def modality_said(found: FoundModel) -> str:
+    """The kind of images that the model's files name; empty if they do not."""
+    bundle = found.source.bundle if found.source else None
+    return bundle_modality(found.folder / bundle) if bundle else ""
 
 
 def task_lines(found: FoundModel, task: str, kind: str) -> str:
@@ -140,20 +155,39 @@ def _few(names: Sequence[str]) -> str:
     return listed(names, 5)
 
 
-def _preprocess(channels: int, values: Values, facts: HuggingFaceFacts | None) -> list[str]:
-    """Size, channels, mean and std: those of the model's image processor if it has one."""
-    lines = []
-    if facts and facts.size:
+def _fixed(found: FoundModel) -> Fixed:
+    """What the file of a model fixes of its images."""
+    source = found.source
+    file = source and (source.onnx or source.exported or source.torchscript)
+    return fixed_shape(found.folder / file) if file else Fixed()
+
+
+def _size_of(fixed: Fixed, layout: FoundClasses | FoundAnnotations) -> tuple[int, ...] | None:
+    """The sides that the model's file fixes, if the images have others."""
+    sides = tuple(layout.form.shape[1:])
+    if fixed.size is None or len(fixed.size) != len(sides) or (layout.equal and fixed.size == sides):
+        return None
+    return fixed.size
+
+
+def _preprocess(
+    layout: FoundClasses | FoundAnnotations, values: Values, facts: HuggingFaceFacts | None, fixed: Fixed
+) -> list[str]:
+    """Size, channels, mean and std: those of the model's image processor if it has one, or of its file."""
+    lines, channels = [], layout.form.shape[0]
+    if size := _size_of(fixed, layout):
+        lines.append(f"size = {list(size)}  # {CHECK}: the size that the file was made for")
+    elif facts and facts.size:
         lines.append(f"size = {list(facts.size)}  # {CHECK}: {_SIZES.get(facts.kind, _SIZED)}")
     else:
         lines.append("# size = [224, 224]  # height and width that the network expects, if it is not the stored size")
     if channels == 1:
         expects = facts.channels if facts and facts.channels else 3
         said = f"channels = {expects}  # if the network expects RGB: the images are grey"
-        lines.append(said if facts and facts.channels == 3 else f"# {said}")
+        lines.append(said if 3 in (facts and facts.channels, fixed.channels) else f"# {said}")
     elif channels == 3:
         said = "channels = 1  # if the network expects grey: the images are RGB"
-        lines.append(said if facts and facts.channels == 1 else f"# {said}")
+        lines.append(said if 1 in (facts and facts.channels, fixed.channels) else f"# {said}")
     if facts and facts.mean and facts.std:
         lines.append(f"mean = {_rounded(facts.stored_mean)}  # {CHECK}: its image processor's, in stored values")
         lines.append(f"std = {_rounded(facts.stored_std)}  # {CHECK}")

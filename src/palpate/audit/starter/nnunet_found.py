@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from palpate.audit.plan.toml_words import text_of
 from palpate.data.cases import listed
 from palpate.data.image_files import is_searched
 from palpate.data.json_file import read_json
@@ -58,16 +59,24 @@ def find_trained(folder: Path) -> tuple[Trained, ...]:
     """The trained folders in a folder and below, the likeliest first; beside a raw dataset, those of its workspace.
 
     Raises:
-        InputError: there are folds with checkpoints, but none of them with its plans and its dataset.json.
+        InputError: there are folds with checkpoints, but none of them with its plans and its dataset.json; or plans
+            without any fold.
     """
     found, refused = [], []
-    for place in _with_folds(folder):
+    places = _places(folder)
+    for place in [place for place in places if _folds(place)]:
         try:
             found.append(_trained(place))
         except InputError as error:
             refused.append(error)
     if refused and not found:
         raise refused[0]
+    bare = [place for place in places if (place / "plans.json").is_file() and (place / "dataset.json").is_file()]
+    if bare and not found:
+        raise InputError(
+            f"{bare[0]} holds plans.json and no fold_0 with a checkpoint (.pth). Copy its folds from where nnU-Net "
+            "trained it, or give a folder without it."
+        )
     return tuple(sorted(found, key=_likely))
 
 
@@ -134,15 +143,15 @@ def _number(name: str) -> str:
     return found[1] if found else name
 
 
-def _with_folds(folder: Path) -> Iterator[Path]:
-    """Folders that hold folds with checkpoints."""
+def _places(folder: Path) -> list[Path]:
+    """Folders that may hold folds, each once."""
     places = list(islice(_below(folder, _DEEP), _MOST_FOLDERS))
     for raw in [place for place in places if is_raw(place)]:
         # A raw dataset alone: its network is in the workspace beside it.
         if raw.resolve().parent.name == RAW:
             places += _below(raw.resolve().parent.parent / RESULTS / raw.name, 1)
     # A link may lead to the same place twice.
-    yield from {place.resolve(): place for place in places if _folds(place)}.values()
+    return list({place.resolve(): place for place in places}.values())
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
@@ -173,7 +182,11 @@ def _trained(folder: Path) -> Trained:
     held = {name: [_fold(path.name) for path in folds if (path / name).is_file()] for name in CHECKPOINTS}
     checkpoint = next((name for name in CHECKPOINTS if held[name]), "")
     if not checkpoint:
-        raise InputError(f"{folder}: no fold holds {listed(CHECKPOINTS)}. Copy the checkpoints of its training.")
+        there = sorted({path.name for fold in folds for path in fold.glob("*.pth")})
+        raise InputError(
+            f"{folder}: no fold holds {listed(CHECKPOINTS)}; there is {listed(there)}. Rename it, or write a plan with "
+            f"nnunet and checkpoint = {text_of(there[0])} in [model]."
+        )
     configuration = folder.name.rpartition("__")[2]
     said = plans.get("dataset_name") if isinstance(plans, dict) else None
     name = said if isinstance(said, str) and said else folder.resolve().parent.name

@@ -12,8 +12,8 @@ from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, path_of, plain
 from palpate.audit.starter.annotated import annotated_parts
 from palpate.audit.starter.artefacts import artefact_part, modality_in, modality_lines, proposed
 from palpate.audit.starter.attacks import attack_part, black_box_part
-from palpate.audit.starter.huggingface import KINDS, in_order_of
-from palpate.audit.starter.model import FoundModel, model_in, model_part, task_lines
+from palpate.audit.starter.huggingface import KINDS
+from palpate.audit.starter.model import FoundModel, modality_said, model_in, model_part, named_by, task_lines
 from palpate.audit.starter.nnunet import Deployed, images_in, modality_named, nnunet_in, nnunet_model, nnunet_task
 from palpate.audit.starter.roots import with_roots
 from palpate.audit.starter.values import Values, nan_lines, origin_lines, threat_part, turned_lines, values_in
@@ -57,7 +57,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
     found = FoundModel(folder) if deployed else model_in(folder)
     kinds = (kind,) if kind else KINDS[found.facts.kind] if found.facts else ()
     layout, others = (deployed.layout, []) if deployed else _found(images_in(folder), kinds, refused, strict=bool(kind))
-    layout = in_order_of(found.facts, layout) if found.facts else layout
+    layout = named_by(found, layout)
     if isinstance(layout, FoundAnnotations):
         data, task, attacks = annotated_parts(place, layout)
     else:
@@ -65,7 +65,7 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
         data, task, attacks = _data(place, layout), _task(layout, disease), _attacks(layout, disease)
     data = with_roots(data, place, layout.table(), layout.path, _named(layout))
     values = values_in(layout)
-    modality, told = _modality(layout, values, deployed)
+    modality, told = _modality(layout, values, deployed, found)
     data += "".join(f"{line}\n" for line in (*nan_lines(values), *told))
     artefacts = proposed(layout, values, modality)
     if deployed:
@@ -83,13 +83,15 @@ def starting_plan(folder: Path, place: Path, kind: str | None = None) -> str:
 
 
 def _modality(
-    layout: FoundClasses | FoundAnnotations, values: Values, deployed: Deployed | None
+    layout: FoundClasses | FoundAnnotations, values: Values, deployed: Deployed | None, found: FoundModel
 ) -> tuple[str, list[str]]:
     """What kind of images these are, and the lines of `[data]` about it."""
     modality = modality_in(layout, values)
-    if modality or deployed is None or not (named := modality_named(deployed)):
-        return modality, modality_lines(modality)
-    return named, [f'modality = "{named}"  # {CHECK}: by the names of its channels']
+    named = "" if modality else modality_named(deployed) if deployed else modality_said(found)
+    if not named:
+        return modality, modality_lines(modality, layout)
+    by = "by the names of its channels" if deployed else "by the bundle's metadata"
+    return named, [f'modality = "{named}"  # {CHECK}: {by}']
 
 
 def _named(layout: FoundClasses | FoundAnnotations) -> tuple[Path, ...]:

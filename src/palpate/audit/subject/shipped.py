@@ -60,7 +60,7 @@ def _said(plan: Plan) -> Said:
     scores: Any = None
     if stated:
         scores = "logits" if plan.model.outputs == "logits" else "probabilities"
-    return Said(plan.model.boxes, scores, plan.model.first_class)
+    return Said(plan.model.boxes, scores, plan.model.first_class, plan.model.objectness)
 
 
 def _notes(seen: Recognised) -> list[str]:

@@ -189,7 +189,7 @@ def nnunet_sheet(dataset: Dataset, split: str | None) -> tuple[Sheet, Files]:
     """
     there = nnunet_splits(dataset)
     if not there or split not in (None, *there):
-        known = f"Those there are: {listed(there)}." if there else "Neither labelsTr nor labelsTs holds a file."
+        known = f"Those there are: {listed(there)}." if there else _without(dataset)
         raise InputError(f"{dataset.folder} has no labelled split '{split or 'train'}'. {known}")
     split = split or there[0]
     cases = _own_list(dataset) if dataset.listed and split == "train" else _in_folders(dataset, _FOLDERS[split])
@@ -199,6 +199,17 @@ def nnunet_sheet(dataset: Dataset, split: str | None) -> tuple[Sheet, Files]:
     ]
     several = {images[0]: images for images, _ in cases.values() if len(images) > 1}
     return Sheet(dataset.path, ["case", "file", "label"], lines), several
+
+
+def _without(dataset: Dataset) -> str:
+    """Why there is no label, in a sentence."""
+    others = [name for end in _FOLDERS.values() for name in _names(dataset.folder / f"labels{end}", "")]
+    if not others:
+        return "Neither labelsTr nor labelsTs holds a file."
+    return (
+        f"{dataset.path} says that files end in {dataset.ending}, and there is {others[0]}. Correct its file_ending, "
+        "or save the files so."
+    )
 
 
 def _values(path: Path, name: str, held: Any) -> tuple[int, ...]:

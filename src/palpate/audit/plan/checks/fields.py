@@ -45,7 +45,7 @@ def problems(plan: PlanFields) -> list[Problem]:
     """All contradictions of a plan; later checks are left out if they could only repeat an earlier one."""
     model, task = list(model_problems(plan.model)), list(_task(plan.task))
     found = [*model, *data_problems(plan.data, plan.task), *task]
-    for name in ("boxes", "first_class"):
+    for name in ("boxes", "first_class", "objectness"):
         if getattr(plan.model, name) is not None and not isinstance(plan.task, DetectionSection):
             text = f'only a detector has boxes, and task.kind is "{plan.task.kind}". Remove it.'
             found.append((("model", name), text))

@@ -145,6 +145,9 @@ class ModelSection(Section):
     first_class: Literal[0, 1] | None = Field(default=None, examples=["first_class = 1"])
     """For a detector that returns labels: the number of the first class, 1 if 0 is its background. Recognised by
     default."""
+    objectness: bool | None = Field(default=None, examples=["objectness = true"])
+    """For a raw YOLO head: whether the fifth number of a place is an objectness (YOLOv5), and not the first class
+    (YOLOv8). Recognised by default; if shape and values leave it open, the audit stops and asks."""
     weights: str | None = Field(default=None, examples=['weights = "weights.safetensors"'])
     """Weights for the factory's module, or timm's: safetensors, or a file of `torch.save`, from which only tensors are
     read. `"in factory"`: the factory loads them. Without a factory: a whole pickled module, which is loaded only with

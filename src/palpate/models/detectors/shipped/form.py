@@ -76,6 +76,7 @@ class Said:
     boxes: BoxForm | None = None
     scores: ScoreKind | None = None
     first_class: int | None = None
+    objectness: bool | None = None
 
 
 class Found(NamedTuple):

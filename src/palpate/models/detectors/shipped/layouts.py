@@ -10,6 +10,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.models.detectors.shipped.form import Columns, Form, Found, Layout, Raw
+from palpate.models.detectors.shipped.heads import read_head
 from palpate.models.detectors.shipped.roles import Roles, roles_of
 from palpate.tensors import shown
 
@@ -30,7 +31,9 @@ class Arranged(NamedTuple):
     parts: tuple[Found, ...] | Raw
 
 
-def arrange(returned: Any, count: int, classes: int, known: Form | None = None) -> Arranged:
+def arrange(
+    returned: Any, count: int, classes: int, known: Form | None = None, objectness: bool | None = None
+) -> Arranged:
     """Take apart what a detector returned for `count` images.
 
     Args:
@@ -38,21 +41,22 @@ def arrange(returned: Any, count: int, classes: int, known: Form | None = None) 
         count: number of images.
         classes: K, which tells heads apart.
         known: the form, once it is recognised; it decides where values alone would have to.
+        objectness: what the user says of a raw head.
 
     Raises:
         InputError: no form is recognised, parts are missing, or forms are mixed.
     """
     held = _unwrapped(returned, count)
     if isinstance(held, Tensor):
-        return _tensor(held, count, classes, known)
+        return _tensor(held, count, classes, known, objectness)
     if isinstance(held, (tuple, list)) and _by_image(held, count):
-        return joined([arrange(part, 1, classes, known) for part in held])
+        return joined([arrange(part, 1, classes, known, objectness) for part in held])
     roles = roles_of(held)
     if roles is not None:
         return _of_roles(roles, count, classes)
     if isinstance(held, (tuple, list)) and held and isinstance(held[0], Tensor) and held[0].ndim == 3:
         # YOLO programs give the maps of their levels too, after the head.
-        return _tensor(held[0], count, classes, known)
+        return _tensor(held[0], count, classes, known, objectness)
     raise InputError(_unread(returned))
 
 
@@ -144,7 +148,7 @@ def _found(boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
     return Found(boxes, scores, labels.detach().round().long())
 
 
-def _tensor(held: Tensor, count: int, classes: int, known: Form | None) -> Arranged:
+def _tensor(held: Tensor, count: int, classes: int, known: Form | None, objectness: bool | None) -> Arranged:
     if held.ndim == 2 and held.shape[1] == _NUMBERED:
         return _numbered(held, count, known)
     if held.ndim == 2 and held.shape[1] == _ROW and count == 1:
@@ -155,22 +159,14 @@ def _tensor(held: Tensor, count: int, classes: int, known: Form | None) -> Arran
     if _six(held) and columns is not None and (known is None or known.layout == "rows"):
         score, label = (4, 5) if columns == "score, class" else (5, 4)
         return Arranged("rows", columns, tuple(_found(row[:, :4], row[:, score], row[:, label]) for row in held))
-    return _head(held, classes)
+    head = read_head(held, classes, known.layout if known else None, objectness)
+    if head is None:
+        raise InputError(_unread(held, classes))
+    return Arranged(head.layout, "score, class", head.raw)
 
 
 def _six(held: Tensor) -> bool:
     return held.shape[2] == _ROW
-
-
-def _head(held: Tensor, classes: int) -> Arranged:
-    """A raw head of YOLO, with places along either axis."""
-    for width, _layout in ((4 + classes, "raw head"), (5 + classes, "raw head with objectness")):
-        rows = held if held.shape[2] == width else held.transpose(1, 2) if held.shape[1] == width else None
-        if rows is not None:
-            objectness = rows[..., 4] if width == 5 + classes else None
-            raw = Raw(rows[..., :4], rows[..., width - classes :], objectness)
-            return Arranged("raw head" if objectness is None else "raw head with objectness", "score, class", raw)
-    raise InputError(_unread(held, classes))
 
 
 def _numbered(held: Tensor, count: int, known: Form | None) -> Arranged:

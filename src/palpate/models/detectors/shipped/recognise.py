@@ -75,7 +75,7 @@ def recognised(returned: Any, size: tuple[int, int], truth: Boxes, classes: int,
     Raises:
         InputError: no form is recognised, or what was said contradicts the values.
     """
-    answer = arrange(returned, len(truth.labels), classes)
+    answer = arrange(returned, len(truth.labels), classes, objectness=said.objectness)
     scores = said.scores or _scores(answer.parts)
     sure = _surest(answer.parts, classes)
     boxes = _boxes(answer.layout, sure, size, truth, said.boxes)
