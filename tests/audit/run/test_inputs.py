@@ -271,7 +271,7 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
         ("\nage =", "\nyears =", r"model.inputs.years: forward of Net does not take it. .*age"),
         ('lateral = {image = "side"}', "", r"model.inputs: Net.forward.*missing a required argument: 'lateral'"),
         ('"age"', '{box = ["age", "age", "age", "age"]}', r"inputs.age: 0.png: the box \(0, 0, 0, 0\) has no area"),
-        ('"age"', "7", r"model.inputs.age: 7 is none of the forms"),
+        ('"age"', "7", r"model.inputs.age: 7 is not one of the allowed forms"),
         ('{image = "side"}', '{image = "side"}\n[model.inferer]\nflips = [[0]]', r"inputs.lateral: model.inferer eval"),
     ],
 )
