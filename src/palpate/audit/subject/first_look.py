@@ -10,7 +10,7 @@ from torch import Tensor
 
 from palpate.audit.plan.tasks import plan_task
 from palpate.audit.subject.machine import machine, versions
-from palpate.audit.subject.notes import model_notes
+from palpate.audit.subject.notes import model_notes, size_note
 from palpate.audit.subject.preflight import AuditFinding, preflight
 from palpate.audit.subject.remembered import remembered
 from palpate.audit.subject.subject import Subject
@@ -44,7 +44,7 @@ def first_look(
         draws=plan.run.draws,
         logits=stated,
     )
-    findings += model_notes(plan, subject.victim, images)
+    findings += [*model_notes(plan, subject.victim, images), *size_note(plan, subject.table)]
     if plan.run.precision == "mixed" and not has_bfloat16(subject.device):
         findings.append(AuditFinding("note", "run.precision", NO_BFLOAT16))
     return findings, _tuning(plan, subject, images, before)

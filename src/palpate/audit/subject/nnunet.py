@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palpate.audit.plan.sections.tasks import SegmentationSection
@@ -46,6 +47,21 @@ def require_nnunet(plan: Plan, headers: Sequence[Header], names: Sequence[str]) 
                 f"data: {name} has {header.shape[0]} channels, and this nnU-Net was trained on {len(trained.channels)}:"
                 f" {listed(trained.channels)}. Give these, in that order."
             )
+
+
+def with_sizes(plan: Plan, headers: Sequence[Header]) -> tuple[Header, ...]:
+    """Headers in which voxels of unknown size have 1 mm, as nnU-Net reads them; the plan's `data.spacing` comes first.
+
+    Plans without `model.nnunet` get their headers back.
+    """
+    if plan.model.nnunet is None or plan.data.spacing is not None:
+        return tuple(headers)
+    return tuple(replace(one, spacing=(1.0,) * (len(one.shape) - 1)) if sizeless(one) else one for one in headers)
+
+
+def sizeless(header: Header) -> bool:
+    """Whether a file of a scanner does not give the size of a voxel."""
+    return header.spacing is None and header.format in _SCANNER
 
 
 def _require_structures(plan: Plan, trained: Trained) -> None:

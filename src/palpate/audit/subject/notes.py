@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from palpate.audit.subject.nnunet import sizeless
 from palpate.audit.subject.preflight import AuditFinding
 from palpate.models.bundle import BundleFacts, bundle_facts
 from palpate.models.huggingface import huggingface_facts
+from palpate.units import counted
 from palpate.victim import Victim
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
+    from palpate.data.table import Table
 
 _SLACK = 0.01
 """Share of the range by which inputs may exceed that of the metadata: resizing overshoots, and people round."""
@@ -52,6 +55,19 @@ def model_notes(plan: Plan, victim: Victim, images: Tensor) -> list[AuditFinding
             f"most {model.endpoint.per_second:g} times a second, and {model.endpoint.budget} times in one start."
         )
     return [AuditFinding("note", "model", text) for text in texts]
+
+
+def size_note(plan: Plan, table: Table) -> Iterator[AuditFinding]:
+    """That an nnU-Net took voxels of unknown size as 1 mm, if there are any."""
+    if plan.model.nnunet is None or plan.data.spacing is not None:
+        return
+    if count := sum(sizeless(table.header(row)) for row in range(len(table))):
+        yield AuditFinding(
+            "note",
+            "data.spacing",
+            f"{counted(count, 'image')} of {len(table)} do not give the size of a voxel, so nnU-Net takes 1 mm, and so "
+            "does palpate, for mm and ml too. If it is another, write data.spacing.",
+        )
 
 
 def _inputs(facts: BundleFacts, inputs: Tensor) -> Iterator[str]:

@@ -27,7 +27,7 @@ from palpate.audit.subject.beside import Beside
 from palpate.audit.subject.decoded import Decoded
 from palpate.audit.subject.fitting import require_channels, require_lattice
 from palpate.audit.subject.machine import device_of
-from palpate.audit.subject.nnunet import require_nnunet
+from palpate.audit.subject.nnunet import require_nnunet, with_sizes
 from palpate.audit.subject.shipped import TRIED, reader
 from palpate.audit.subject.surrogate import Surrogate, load_surrogate
 from palpate.contracts import Limits
@@ -236,7 +236,7 @@ def load_subject(plan: Plan, *, allow_pickle: bool = False, say: Callable[[str],
     """
     say("Reading the images and their labels.")
     table = load_table(plan)
-    headers = tuple(table.header(row) for row in range(len(table)))
+    headers = with_sizes(plan, [table.header(row) for row in range(len(table))])
     preprocess = plan.model.preprocess.build(plan.root)
     scale = scale_of(plan, headers, [case.name for case in table], preprocess.window)
     plan = plan.calibrated(scale)
