@@ -79,6 +79,8 @@ def test_sam_gives_the_map_of_its_box_at_the_size_of_the_image_with_a_gradient(t
     assert logits.shape == (2, 1, 32, 32)
     torch.testing.assert_close(logits[1:], wanted, atol=1e-5, rtol=1e-4)
     assert torch.autograd.grad(logits.sum(), images)[0].flatten(1).abs().amax(1).min() > 0
+    with pytest.raises(InputError, match=r"model\.inputs\.labels: a label of a point is 1, on the object, or 0"):
+        module.model(images, points=boxes[:, None, :2], labels=torch.tensor([[2.0]]))  # type: ignore[union-attr]
     module.shown.set({"box": boxes / 2})  # type: ignore[union-attr]
     assert (module(images) - logits).abs().max() > 1e-4
 

@@ -81,6 +81,13 @@ _CAUSES = (
 )
 
 
+_GIVE: dict[Where, str] = {
+    "plan": "Take it from columns of the table: [model.inputs].",
+    "call": 'Give it with inputs={"name": rows}, one row for each image.',
+}
+"""Where a model's further inputs come from."""
+
+
 def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -> InputError:
     """The refusal of a model that raised an exception, in one sentence with the fix that fits its cause.
 
@@ -98,11 +105,10 @@ def refusal(error: BaseException, shape: Sequence[int], where: Where = "plan") -
         return InputError(_other_channels(int(found[1]), int(found[2]), shape, where))
     said = f"model: it fails on images of shape {list(shape)}: {type(error).__name__}: {first_line(error)}."
     if isinstance(error, TypeError) and (found := _WANTED.search(text)):
-        wraps = "Wrap it in a factory" if where == "plan" else "Wrap it"
-        columns = "; or take it from columns of the table: [model.inputs]" if where == "plan" else ""
+        wraps = "Or wrap it in a factory" if where == "plan" else "Or wrap it"
         return InputError(
-            f"{said} palpate gives it images only. {wraps}: a module whose forward(self, images) fills in {found[1]}"
-            f"{columns}."
+            f"{said} It was not given {found[1]}. {_GIVE[where]} {wraps}: a module whose forward(self, images) fills "
+            "it in."
         )
     for cause in _CAUSES:
         if re.search(cause.says, text):

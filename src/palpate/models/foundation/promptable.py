@@ -18,7 +18,7 @@ class Promptable(nn.Module):
         model: the SamModel.
 
     Raises:
-        InputError: when called, there is neither a box nor a point.
+        InputError: when called, there is neither a box nor a point, or a label of a point is neither 1 nor 0.
     """
 
     def __init__(self, model: nn.Module):
@@ -38,6 +38,8 @@ class Promptable(nn.Module):
         """
         if box is None and points is None:
             raise InputError(NO_PROMPT)
+        if labels is not None and not bool(((labels == 0) | (labels == 1)).all()):
+            raise InputError(OTHER_LABEL)
         found = self.model(
             pixel_values=images,
             input_boxes=None if box is None else box[:, None],
@@ -49,6 +51,10 @@ class Promptable(nn.Module):
         return F.interpolate(masks, size=images.shape[2:], mode="bilinear", align_corners=False)
 
 
+OTHER_LABEL = (
+    "model.inputs.labels: a label of a point is 1, on the object, or 0, beside it, and a cell holds another number. "
+    "Correct the table."
+)
 NO_PROMPT = (
     "model.huggingface: this model segments what a prompt names, and the plan has none. Write in [model.inputs]: "
     'box = {box = ["x1", "y1", "x2", "y2"]}, or points = {points = ["x", "y"]}, with columns of the table.'

@@ -17,7 +17,8 @@ Cells = Mapping[str, str]
 
 _FORMS = (
     '"column" for a number, ["a", "b"] for several, {column = "sex", values = {F = 0, M = 1}} for words, '
-    '{image = "column"} for another image, {box = ["x1", "y1", "x2", "y2"]} or {points = ["x", "y"]} for a prompt'
+    '{image = "column"} for another image, {box = ["x1", "y1", "x2", "y2"]} or {points = ["x", "y"]} for a prompt; '
+    'what a point marks is an input of its own, labels = ["label"]'
 )
 
 
@@ -103,7 +104,7 @@ class Prompt:
         return tuple(_number(cells[column], column) for column in self.columns)
 
     def require_inside(self, numbers: Sequence[float], width: int, height: int) -> None:
-        """Refuse a prompt outside the image, and a box without an area; raises InputError."""
+        """Refuse a prompt outside the image or in fractions of it, and a box without an area; raises InputError."""
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
         shown = ", ".join(f"{value:g}" for value in numbers)
         what = "the box" if self.box else "the prompt"
@@ -111,6 +112,11 @@ class Prompt:
             raise InputError(
                 f"{what} ({shown}) is outside the image, which is {width} x {height} (width x height). Give pixels of "
                 "the image as it is stored."
+            )
+        if all(value <= 1 for value in numbers) and not all(value.is_integer() for value in map(float, numbers)):
+            raise InputError(
+                f"{what} ({shown}) looks like fractions of the image, and prompts are pixels. Multiply x by {width} "
+                f"and y by {height}."
             )
         if self.box and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
             raise InputError(f"the box ({shown}) has no area. Give left, top, right, bottom.")
@@ -169,7 +175,16 @@ def _input(name: str, written: Any) -> Input:
             return Prompt(tuple(written["box"]), box=True)
         if keys == {"points"} and _names(written["points"]) and len(written["points"]) % 2 == 0:
             return Prompt(tuple(written["points"]), box=False)
-    raise InputError(f"model.inputs.{name}: {written!r} is not one of the allowed forms. Write {_FORMS}.")
+    raise InputError(f"model.inputs.{name}: {_shown(written)} is not one of the allowed forms. Write {_FORMS}.")
+
+
+def _shown(written: Any) -> str:
+    """As a plan says it: a plan's lists were made tuples."""
+    if isinstance(written, Mapping):
+        return "{" + ", ".join(f"{name} = {_shown(value)}" for name, value in written.items()) + "}"
+    if isinstance(written, (list, tuple)):
+        return "[" + ", ".join(map(_shown, written)) + "]"
+    return f'"{written}"' if isinstance(written, str) else str(written)
 
 
 def _names(written: Any) -> bool:
