@@ -224,7 +224,7 @@ PLANS: dict[str, tuple[Callable[[Path], Path], str]] = {
         "threat.channels: 2 shares, and case0.jpg has 3 channels",
     ),
     "a smoothness beyond images": (lambda root: of_xrays(root, "eps = [3]\nsmooth = 1e9"), "at most 1024"),
-    "an empty region": (lambda root: regions_of(root, np.zeros((32, 28), np.uint8)), "nothing of case1.dcm is inside"),
+    "an empty region": (lambda root: regions_of(root, np.zeros((32, 28), np.uint8)), "no pixel of case1.dcm is inside"),
     "a region of another size": (
         lambda root: regions_of(root, np.ones((9, 9), np.uint8)),
         "two.png has the size 9 x 9",

@@ -296,7 +296,7 @@ def test_interrupted_while_tracing_says_that_the_attacks_are_done(
     with monkeypatch.context() as patched:
         patched.setattr(after, "run_trace_job", stopped)
         status, _, err = call("audit", plan)
-    assert status == 130 and "all attacks are done, some were not traced yet" in err
+    assert status == 130 and "all attacks are done, but not all probes and traces" in err
     assert call("audit", plan, "--quiet")[0] == 0
 
 

@@ -55,7 +55,7 @@ def audited(kind: str, root: Path) -> RunFolder:
     names = [world["name"].format(row) for row in range(COUNT)]
     for row, name in enumerate(names):
         world["make"](root / name, row)
-    more = '[export]\nimages = "all"'
+    more = '[survival]\nimages = "all"\n[export]\nimages = "all"'
     if kind == "NIfTI volume":
         more += "\n"
     path = clinic.plan(root, names, [0] * COUNT, world["model"], world["threat"], more)

@@ -69,7 +69,7 @@ def test_after_the_clinic_counts_apart_what_the_handling_does_alone():
     one = after_the_clinic(success, eligible, after, alone, single(6), drop=drop, handled_drop=handled)
     assert (one.survived.count, one.survived.total) == (2, 3)
     assert (one.survived_net.count, one.survived_net.total) == (1, 2)
-    assert (one.alone.count, one.alone.total) == (1, 4)
+    assert (one.alone.count, one.alone.total) == (1, 3)
     assert one.kept.value == pytest.approx(0.6 / 1.5) and one.kept.total == 4
 
 

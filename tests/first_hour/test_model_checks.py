@@ -155,7 +155,7 @@ def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         ),
         ("two(images)", {"built": "Aged()"}, ["'age'", "factory"]),
         ("", {"built": "Detector()", "box": "8.0, 8.0, 20.0, 20.0", "classes": "yes"}, ["as a detector does"]),
-        ("two(images)", {"box": "8.0, 8.0, 20.0, 20.0"}, ["a tensor of shape [4, 2]", "no boxes are recognised"]),
+        ("two(images)", {"box": "8.0, 8.0, 20.0, 20.0"}, ["a tensor of shape [4, 2]", "recognises no boxes in it"]),
         ("", {"built": "Detector()", "box": "8.0, 8.0, 20.0, 20.0"}, ["look like pixels", 'model.boxes = "pixels"']),
         ("", {"built": "Detector()", "box": "0.44, 0.44, 0.375, 0.375"}, ["x2 below x1", '"centres"']),
         ("", {"built": "Detector()", "box": "0.7, 0.7, 0.9, 0.9"}, ["acceptable on none of the 4", "run.at_chance"]),

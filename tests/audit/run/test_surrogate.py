@@ -41,7 +41,7 @@ PLAN = HEAD + TRANSFER + OTHER + RUN
     [
         (OTHER, "", r"'transfer' needs another model to attack. Describe it in \[surrogate\]"),
         ('"transfer"', '"pgd"', "surrogate: no attack uses it. Remove it"),
-        ('other.safetensors"\nbounds = [0, 255]', 'other.safetensors"\nbounds = [0, 1]', "surrogate.bounds: it sees"),
+        ('other.safetensors"\nbounds = [0, 255]', 'other.safetensors"\nbounds = [0, 1]', "bounds: the surrogate sees"),
         (
             'factory = "model.py:build"\nweights = "other.safetensors"',
             'onnx = "a.onnx"',
