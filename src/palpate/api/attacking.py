@@ -107,16 +107,14 @@ def attack(
 
     Args:
         module: a model that returns logits (candidates, if it is a detector), or a function that does; or a `Victim`,
-            which has its own bounds. Modules that a function uses, by name or inside an object, are put into
-            evaluation mode.
+            which has its own bounds. Modules inside a function are put into evaluation mode.
         images: (B, C, *spatial), a tensor or array of stored values inside `bounds`; whole numbers become float32.
         targets: (B,) integer classes, or what `task` expects: masks, boxes, findings.
         name: an attack of the catalog (`palpate list attacks`).
         eps: radius in the units of `images`, for all of them or one per image; a text is a share of the range, such as
             "8/255", or has the unit of the images, "5 HU". Give either `eps` or `threat`.
         norm: `linf`, `l2` or `l1`.
-        threat: a whole threat instead of `eps` and `norm`: `Confined` keeps changes inside a region, on stored steps,
-            equal in all channels, or smooth.
+        threat: instead of `eps` and `norm`: `Confined` is in a region, on stored steps, equal in all channels, or smooth.
         limits: what such a threat needs to know about each image: where it may change (B, 1 or C, *spatial), and the
             distance between values that its file can store (B,).
         robust_to: post-processing steps that the images must survive, for gradient attacks: names from `palpate list
@@ -128,11 +126,11 @@ def attack(
         inferer: how the module is evaluated on whole images: sliding windows, flips.
         defences: what surrounds the module, in stored values, the first outermost (`palpate.defences`). The attack
             knows them, and what is judged is the defended model.
-        outputs: what the module returns: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned
-            into logits. Without it, outputs that look like probabilities are refused.
+        outputs: `logits`, or probabilities of a `softmax` or a `sigmoid`, which are turned into logits. Without it,
+            outputs that look like probabilities are refused.
         output: for a model that returns a dict, a tuple or a list: name or place of the output to use, `aux.0`.
-        inputs: what the model is called with besides images, as given: keyword -> one row for each image. Images with
-            different inputs are never shown to the model together, so each group of equal ones is attacked by itself.
+        inputs: what the model is called with besides images: keyword -> one row for each image. Images with different
+            inputs are never shown to the model together.
         task: what the outputs mean; a classification by default, recognised by its output; "segmentation",
             "multilabel", or a task such as `palpate.tasks.segmentation.Segmentation(2)`.
         goal: for a classification, the decision to reach: a class or a `ClassGoal`; by default any wrong class.
