@@ -114,7 +114,7 @@ def attack(
         eps: radius in the units of `images`, for all of them or one per image; a text is a share of the range, such as
             "8/255", or has the unit of the images, "5 HU". Give either `eps` or `threat`.
         norm: `linf`, `l2` or `l1`.
-        threat: instead of `eps` and `norm`: `Confined` is in a region, on stored steps, equal in all channels, or smooth.
+        threat: instead of `eps` and `norm`: `Confined` is in a region, on stored steps, in all channels, or smooth.
         limits: what such a threat needs to know about each image: where it may change (B, 1 or C, *spatial), and the
             distance between values that its file can store (B,).
         robust_to: post-processing steps that the images must survive, for gradient attacks: names from `palpate list
