@@ -67,9 +67,14 @@ BOX = {"box": {"box": ["x1", "y1", "x2", "y2"]}}
 
 
 @pytest.mark.usefixtures("offline")
-def test_sam_gives_the_map_of_its_box_at_the_size_of_the_image_with_a_gradient(tmp_path: Path) -> None:
+def test_sam_gives_the_map_of_its_box_at_the_size_of_the_image_with_a_gradient(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = sam(tmp_path / "sam")
+    capsys.readouterr()
     module = load_model(ModelSource(huggingface="sam", inputs=BOX), tmp_path).eval()
+    assert capsys.readouterr() == ("", ""), "bars of transformers are not among palpate's lines"
+    assert transformers.utils.logging.is_progress_bar_enabled(), "and are as before afterwards"
     images, boxes = torch.rand(2, 3, 32, 32, requires_grad=True), torch.tensor([[4.0, 5, 20, 30]])
     module.shown.set({"box": boxes})  # type: ignore[union-attr]
     logits = module(images)

@@ -145,7 +145,7 @@ def load_huggingface(folder: Path, texts: Texts = (), root: Path = Path(), input
                 "model.huggingface: these models need a package. Install it: pip install 'palpate[huggingface]'."
             ) from error
         try:
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]), _without_bars(transformers.utils.logging):
                 model, loading = getattr(transformers, _AUTO[kind]).from_pretrained(
                     folder,
                     local_files_only=True,
@@ -322,3 +322,15 @@ def _offline() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _without_bars(logging: Any) -> Iterator[None]:
+    """No bars of transformers among palpate's lines; afterwards they are as before."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
