@@ -244,6 +244,7 @@ def prompted(folder: Path, header: str, *cells: str) -> tuple[dict[str, object],
         ("click_x,click_y", "4,5", {"points": {"points": ("click_x", "click_y")}}),
         ("p1x,p1y,note", "4,5,word", None),
         ("px1,py1,px2,py2", "1,2,3,4", {"points": {"points": ("px1", "py1", "px2", "py2")}}),
+        ("px,py,qx,qy", "1,2,3,4", {"points": {"points": ("px", "py", "qx", "qy")}}),
     ],
 )
 def test_columns_of_a_prompt_are_found(tmp_path: Path, header: str, cells: str, prompt: object) -> None:

@@ -12,7 +12,7 @@ from palpate.data.sheets import Sheet
 
 __all__ = ["FoundPrompt", "find_prompt"]
 
-_STEMS = r"(?:p|point|click|seed|prompt|centre|center|centroid|c)?"
+_STEMS = r"(?:[a-z]|point|click|seed|prompt|centre|center|centroid)?"
 _POINT = re.compile(rf"(?P<stem>{_STEMS})_?(?P<axis>[xy])_?(?P<number>\d*)")
 
 
