@@ -39,3 +39,20 @@ def test_an_attack_on_a_volume_holds_few_copies_of_it(monkeypatch):
     # The volume itself and its labels were there before.
     assert peak_in_volumes(lambda: results.append(attack(victim, task, volume, labels))) <= 11.5
     assert results[0].images.data_ptr() != volume.data_ptr()
+
+
+def test_the_loss_of_a_volume_keeps_nothing_but_its_arguments(monkeypatch):
+    monkeypatch.setattr(reading, "VOLUME", 8**3)
+    logits, labels = torch.randn(1, 2, 8, 8, 8, requires_grad=True), torch.randint(0, 2, (1, 8, 8, 8))
+    kept = []
+
+    def keep(tensor):
+        kept.append(tensor.data_ptr())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        value = reading.frugal(nn.functional.cross_entropy, logits, labels)
+    assert set(kept) <= {logits.data_ptr(), labels.data_ptr()}, "its own arguments take no further memory"
+    (gradient,) = torch.autograd.grad(value, logits)
+    (plain,) = torch.autograd.grad(nn.functional.cross_entropy(logits, labels), logits)
+    torch.testing.assert_close(gradient, plain)
