@@ -15,7 +15,7 @@ class SurvivalSection(Section):
     """`[survival]`: the post-processing steps after which the success of attacks is measured again."""
 
     saved: bool = True
-    """Write every adversarial image in its original format, read it again with the ordinary reader, and score it."""
+    """Write adversarial images in their original format, read them again with the ordinary reader, and score them."""
     after: tuple[str, ...] = Field(default=USUAL, examples=['after = ["8bit", "jpeg75", "blur1"]'])
     """Other things that happen to images in a hospital: names from `palpate list post-processing`; `[]` for none."""
     images: Literal["beaten", "all"] = "beaten"
