@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import Contender, Timed, race, ratio
+from palpate.allocator import keep_freed_memory
 from palpate.contracts import Limits, Task
 from palpate.hardening.contracts import Batch, Recipe, Situation
 from palpate.hardening.losses.default import default_loss
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
+    keep_freed_memory()  # for both, as `palpate harden` does
     print("| setting | palpate, ms per batch | bare loop, ms | ratio |\n| --- | --- | --- | --- |")
     for name, masks in (("classes, 28 px", False), ("masks, 64 px", True)):
         pairs, alone = contenders(name, masks)

@@ -19,7 +19,7 @@ from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.preview.preview import preview
 from palpate.audit.run import after, runner
-from palpate.cli import DemoTask
+from palpate.commands import demo as demo_command
 from palpate.commands import harden as harden_command
 from palpate.commands.beside import Beside
 from palpate.storage.runs import RunFolder
@@ -381,7 +381,7 @@ def test_init_of_nothing(call: Call, tmp_path: Path) -> None:
 
 
 def test_the_demo_has_the_tasks_that_the_command_names() -> None:
-    assert list(demo.DEMOS) == [task.value for task in DemoTask]
+    assert list(demo.DEMOS) == [task.value for task in demo_command.DemoTask]
 
 
 def test_the_demos_plan_of_classes_has_attacks_of_every_kind_and_both_clinical_goals(tmp_path: Path) -> None:
@@ -461,8 +461,9 @@ def test_an_audit_beside_this_process_says_why_it_could_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "none.toml"
-    with Beside([plan], 1, quiet=False) as beside:
-        assert beside.status(plan) == 2
+    job = ("audit", str(plan))
+    with Beside([job], 1, quiet=False) as beside:
+        assert beside.status(job) == 2
     said = capsys.readouterr()
     assert str(plan) in said.err and "Traceback" not in said.err and not said.out
 
@@ -471,8 +472,8 @@ def test_the_demo_ends_with_a_repair(call: Call, tmp_path: Path, monkeypatch: py
     folder, asked = tmp_path / "demo", list[tuple[Path, str]]()
     plan = demo.write_demo(folder, "classification", images=5)
     # The audit before it is another test's; what a repair does is tested with `palpate harden`.
-    monkeypatch.setattr(cli, "carry_out", lambda *_, **__: 0)
-    monkeypatch.setattr(cli, "_lessons", lambda run: [])
+    monkeypatch.setattr(demo_command, "carry_out", lambda *_, **__: 0)
+    monkeypatch.setattr(demo_command, "_lessons", lambda run: [])
     monkeypatch.setattr(harden_command, "carry_out", lambda path, out, proof, **_: asked.append((path, proof)) or 0)
     status, _, err = call("demo", "--task", "classification", "--out", folder)
     assert status == 0 and asked == [(plan, "short")]
@@ -480,6 +481,27 @@ def test_the_demo_ends_with_a_repair(call: Call, tmp_path: Path, monkeypatch: py
     settings = load_plan(plan).harden
     assert settings is not None and settings.data.table == "training/labels.csv"
     assert len(list((plan.parent / "training" / "images").glob("*.png"))) == 10
+
+
+def test_the_demo_repairs_one_network_while_it_audits_the_others(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, here, beside = tmp_path / "demo", list[Path](), list[tuple[str, ...]]()
+    plans = {task: demo.write_demo(folder, task, images=2) for task in demo.DEMOS}
+
+    class Noted(Beside):
+        def _carry_out(self, job: tuple[str, ...]) -> tuple[int, str, str]:
+            beside.append(job)
+            return 0, f"said by {job[0]}\n", ""
+
+    monkeypatch.setattr("palpate.commands.beside.Beside", Noted)
+    monkeypatch.setattr(demo_command, "carry_out", lambda plan, *_, **__: here.append(plan) or 0)
+    monkeypatch.setattr(demo_command, "_lessons", lambda plan: [])
+    status, out, _ = call("demo", "--out", folder, "--threads", 2)
+    graded = str(plans["classification"])
+    assert status == 0 and beside == [("audit", graded), ("harden", graded, "--proof", "short")]
+    assert here == [plans["segmentation"], plans["detection"]]
+    assert out.index("said by audit") < out.index("Classification:") < out.index("said by harden")
 
 
 def test_the_demo_leaves_other_folders_alone(call: Call, tmp_path: Path) -> None:

@@ -17,18 +17,18 @@ import typer
 from palpate.commands.carry_out import carry_out, run_folder
 from palpate.commands.cite import cite
 from palpate.commands.compare import compare
+from palpate.commands.demo import demo
 from palpate.commands.estimate import estimate
 from palpate.commands.evidence import evidence
-from palpate.commands.harden import harden, repair
+from palpate.commands.harden import harden
 from palpate.commands.status import (
     BAD_INPUT,
     FAULT,
-    FINISHED,
-    GATE_FAILED,
     AllowPickle,
     Engine,
     Json,
     Plan,
+    Quiet,
     Root,
     Threads,
     Verbose,
@@ -104,7 +104,6 @@ def _common(
 # -- audits -------------------------------------------------------------------------------------------------------
 
 Run = Annotated[Path, typer.Argument(help="The run folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 
 
 @app.command()
@@ -161,50 +160,7 @@ def audit(
     )
 
 
-class DemoTask(StrEnum):
-    """The tasks of the demo."""
-
-    CLASSIFICATION = "classification"
-    SEGMENTATION = "segmentation"
-    DETECTION = "detection"
-
-
-@app.command()
-def demo(
-    task: Annotated[DemoTask | None, typer.Option(help="One task; all three by default.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for images, models, plans and runs.")] = Path("palpate-demo"),
-    threads: Threads = None,
-    quiet: Quiet = False,
-) -> None:
-    """Whole audits, offline, in a few minutes: digital phantoms and small networks for three tasks, side by side.
-
-    At the end the grading network is trained against attacks, and compared with the one before.
-    """
-    from palpate.audit.demo.folder import DEMOS, write_demo
-    from palpate.audit.engines.processes import processors
-    from palpate.commands.beside import Beside
-
-    worst, lines = FINISHED, []
-    plans = {name.value: write_demo(out, name.value) for name in (DemoTask if task is None else (task,))}
-    for plan in plans.values():
-        echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
-    here, *others = plans.values()
-    # Two audits of one thread take less time than one after the other with two.
-    both = threads or processors()
-    half = both // 2 if others else 0
-    with Beside(others if half else (), half, quiet=quiet) as beside:
-        for name, plan in plans.items():
-            apart = bool(half) and plan != here
-            status = beside.status(plan) if apart else carry_out(plan, None, threads=half or threads, quiet=quiet)
-            if status not in (FINISHED, GATE_FAILED):
-                raise typer.Exit(status)
-            worst = max(worst, status)
-            lines += [f"{name.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(run_folder(plan)))]
-    if not quiet:
-        echo_lines("\n".join(lines))
-    for plan in (plan for name, plan in plans.items() if DEMOS[name].training):
-        worst = repair(plan, threads=both if half else threads, quiet=quiet) or worst
-    raise typer.Exit(worst)
+app.command()(demo)
 
 
 class TaskKind(StrEnum):
@@ -327,13 +283,6 @@ app.command()(estimate)
 app.command()(compare)
 app.command()(evidence)
 app.command()(harden)
-
-
-def _lessons(run: Path) -> list[str]:
-    from palpate.report.compute.lessons import lessons
-    from palpate.storage.runs import RunFolder
-
-    return lessons(json.loads(RunFolder(run).results.read_text(encoding="utf-8")))
 
 
 # -- facts ---------------------------------------------------------------------------------------------------------

@@ -107,16 +107,6 @@ def carry_out(
     return _proven(plan, hardened, proof, allow_pickle, verbose=verbose, quiet=quiet)
 
 
-def repair(plan: Path, *, threads: int | None = None, quiet: bool = False) -> int:
-    """What `palpate harden PLAN --proof short` does, if the plan says how to train; the exit status."""
-    from palpate.audit.plan.plan import load_plan
-
-    if load_plan(plan).harden is None:
-        return FINISHED
-    echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
-    return carry_out(plan, None, "short", threads=threads, quiet=quiet)
-
-
 def _show(hardened: Hardened) -> None:
     from palpate.hardening.words import sentences
 

@@ -29,6 +29,7 @@ AllowPickle = Annotated[
 
 
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table; only the report's path.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line with its time for each stored shard.")]
 
 

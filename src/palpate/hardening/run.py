@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from palpate.allocator import choose_allocation
 from palpate.audit.plan.identity import encode
 from palpate.audit.run.lock import locked
 from palpate.audit.subject.machine import repeatable
@@ -68,6 +69,7 @@ def harden_plan(
         StorageError: the folder belongs to another training or holds other files, or the disk is full.
     """
     _require_own(folder)
+    choose_allocation(frugal=plan.model.windowed)
     with locked(folder), torch.inference_mode(False):
         if plan.harden is not None:
             require_possible(plan, plan.harden)
