@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -28,7 +28,7 @@ class Beside:
         quiet: print only the paths of their reports.
     """
 
-    def __init__(self, jobs: Sequence[Job], threads: int, *, quiet: bool):
+    def __init__(self, jobs: Iterable[Job], threads: int, *, quiet: bool):
         self._quiet, self._arguments = quiet, ["--threads", str(threads), *(["--quiet"] if quiet else [])]
         self._running: subprocess.Popen[str] | None = None
         self._left = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from palpate.commands import harden
 from palpate.commands.carry_out import carry_out, run_folder
 from palpate.commands.status import FINISHED, GATE_FAILED, Quiet, Threads
 from palpate.console import echo, echo_lines
-
-if TYPE_CHECKING:
-    from palpate.commands.beside import Beside, Job
 
 
 class DemoTask(StrEnum):
@@ -36,60 +33,43 @@ def demo(
 
     At the end the grading network is trained against attacks, and compared with the one before.
     """
-    from palpate.audit.demo.folder import write_demo
+    from palpate.audit.demo.folder import DEMOS, write_demo
     from palpate.audit.engines.processes import processors
     from palpate.commands.beside import Beside
 
-    plans = {name.value: write_demo(out, name.value) for name in (DemoTask if task is None else (task,))}
+    names = [name.value for name in (DemoTask if task is None else (task,))]
+    plans = {name: write_demo(out, name) for name in names}
     for plan in plans.values():
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
-    repaired = [plan for plan in plans.values() if _can_train(plan)]
-    # Two processes of one thread take less time than one after the other with two.
-    apart = repaired or list(plans.values())[:1]
-    half = (threads or processors()) // 2 if len(apart) < len(plans) else 0
-    jobs = [*map(_audit, apart), *map(_repair, repaired)] if half else []
-    with Beside(jobs, half, quiet=quiet) as beside:
-        work = _Work(beside, frozenset(jobs), half or threads, quiet)
+    # Two processes of one thread take less time than one with two. A repair takes as long as an audit.
+    apart = [name for name in names if DEMOS[name].training] if len(names) > 1 else []
+    half = (threads or processors()) // 2 if apart else 0
+    jobs = {name: ("demo", "--task", name, "--out", str(out)) for name in apart} if half else {}
+    for name in jobs:
+        echo(f"{name.capitalize()} runs beside the others and is shown at the end.", err=True)
+    worst = FINISHED
+    with Beside(jobs.values(), half, quiet=quiet) as beside:
         # What runs in this process shows its progress, and the others can be waited for.
-        worst = max(work.audit(plan) for plan in sorted(plans.values(), key=lambda plan: _audit(plan) in jobs))
-        if not quiet:
-            for name, plan in plans.items():
-                echo_lines("\n".join([f"{name.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(plan))]))
-        for plan in repaired:
-            worst = work.repair(plan) or worst
+        for name in sorted(names, key=lambda name: name in jobs):
+            here = name not in jobs
+            status = _shown(name, plans[name], half or threads, quiet) if here else beside.status(jobs[name])
+            if status not in (FINISHED, GATE_FAILED):
+                raise typer.Exit(status)
+            worst = max(worst, status)
     raise typer.Exit(worst)
 
 
-class _Work:
-    """What is done here, or was begun beside it."""
-
-    def __init__(self, beside: Beside, jobs: frozenset[Job], threads: int | None, quiet: bool):
-        self.beside, self.jobs, self.threads, self.quiet = beside, jobs, threads, quiet
-
-    def audit(self, plan: Path) -> int:
-        """The status of an audit that has an end; another ends the demo."""
-        if _audit(plan) in self.jobs:
-            status = self.beside.status(_audit(plan))
-        else:
-            status = carry_out(plan, None, threads=self.threads, quiet=self.quiet)
-        if status not in (FINISHED, GATE_FAILED):
-            raise typer.Exit(status)
+def _shown(name: str, plan: Path, threads: int | None, quiet: bool) -> int:
+    """One audit, its lessons and, if the plan says how to train, what `palpate harden PLAN --proof short` does."""
+    status = carry_out(plan, None, threads=threads, quiet=quiet)
+    if status not in (FINISHED, GATE_FAILED):
         return status
-
-    def repair(self, plan: Path) -> int:
-        """What `palpate harden PLAN --proof short` does; its status."""
-        echo(f"Now the repair: palpate {' '.join(_repair(plan))}", err=True)
-        if _repair(plan) in self.jobs:
-            return self.beside.status(_repair(plan))
-        return harden.carry_out(plan, None, "short", threads=self.threads, quiet=self.quiet)
-
-
-def _audit(plan: Path) -> Job:
-    return ("audit", str(plan))
-
-
-def _repair(plan: Path) -> Job:
-    return ("harden", str(plan), "--proof", "short")
+    if not quiet:
+        echo_lines("\n".join([f"{name.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(plan))]))
+    if not _can_train(plan):
+        return status
+    echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
+    return harden.carry_out(plan, None, "short", threads=threads, quiet=quiet) or status
 
 
 def _can_train(plan: Path) -> bool:
