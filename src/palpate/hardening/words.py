@@ -23,7 +23,9 @@ def sentences(hardened: Hardened) -> list[str]:
         point = 'harden.operating_point = "choose", ' if _keeps_confidence(material) else ""
         lines.append(
             "No epoch was more robust without losing too much clean score, so the weights are those from before. "
-            f"Try {point}more epochs, another recipe, a smaller budget, or allow a larger loss (harden.lose_at_most)."
+            f"Try {point}a third of the rate (harden.rate = {material.settings.rate / 3:.1g}), some images as they are "
+            "(harden.settings = {clean_share = 0.5}), another recipe, a smaller budget, or allow a larger loss "
+            "(harden.lose_at_most)."
         )
     else:
         lines.append(
