@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
@@ -49,6 +50,11 @@ def require_trainable(module: nn.Module) -> None:
     if not parameters:
         kind = "frozen TorchScript has constants" if isinstance(module, torch.jit.ScriptModule) else "it has none"
         raise InputError(f"model: it cannot be trained, because it has no parameters ({kind}). {INSTEAD}")
+    if any(map(is_lazy, parameters)):
+        raise InputError(
+            "model: a lazy layer has no weights until it has seen an image (nn.LazyLinear, nn.LazyConv2d). Give the "
+            "layer its number of inputs, or let the factory pass one image through the network."
+        )
     if not any(parameter.requires_grad for parameter in parameters):
         raise InputError(
             "model: all its parameters are frozen (requires_grad is False), so nothing can be trained. Let the factory "

@@ -335,7 +335,7 @@ def test_an_error_of_the_model_in_training_is_a_sentence(tmp_path):
                 raise IndexError("no such layer")
             return super().forward(images)
 
-    with pytest.raises(InputError, match="model: it fails with IndexError: no such layer"):
+    with pytest.raises(InputError, match="model: in training mode it fails with IndexError: no such layer"):
         train(course(Fails(*network())), tmp_path)
 
 

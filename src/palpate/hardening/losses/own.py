@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.hardening.contracts import Loss
-from palpate.models.factory import call
+from palpate.hardening.own_parts import made_by
 from palpate.tensors import Tree, finite, leaves
 from palpate.usercode import ModelError, UserCode, said
 
@@ -83,11 +83,7 @@ def own_loss(factory: str, root: Path) -> Loss:
     Raises:
         InputError: the code does not exist or fails, or does not return a function.
     """
-    try:
-        made = call(factory, {}, root)
-    except InputError as error:
-        said_so = str(error).replace("model.factory", "harden.loss").replace("model.arguments", "harden.loss")
-        raise InputError(said_so) from error
+    made = made_by("harden.loss", factory, root, "a function of outputs and targets")
     if not callable(made):
         raise InputError(
             f"harden.loss: {factory} returned {type(made).__name__}. It must return a function of outputs and targets "
