@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
@@ -12,8 +11,9 @@ from palpate.models.detectors.forms import FromBoxes
 from palpate.models.detectors.huggingface import HuggingFaceDetector
 from palpate.models.detectors.shipped import ShippedDetector
 from palpate.models.huggingface import Logits
+from palpate.models.loading import require_built
 from palpate.models.outputs import Chosen
-from palpate.models.source import ModelSource
+from palpate.models.source import ORIGINS, ModelSource
 from palpate.victim.forms import is_opaque
 
 _FIXED = {
@@ -31,11 +31,16 @@ def require_trainable_source(source: ModelSource) -> None:
     """Refuse models that cannot be trained, before anything is loaded.
 
     Raises:
-        InputError: an exported graph, an ONNX file or a service.
+        InputError: an exported graph, an ONNX file, a service, or a pickled module without its factory.
     """
     for name, why in _FIXED.items():
         if getattr(source, name) is not None:
             raise InputError(f"model.{name}: it cannot be trained, because {why}. {INSTEAD}")
+    if not any(getattr(source, name) is not None for name in ORIGINS):
+        raise InputError(
+            "model.weights: a pickled module is its own code, and a training can only write weights. Save "
+            "model.state_dict(), and name the function that builds the network in model.factory."
+        )
 
 
 def require_trainable(module: nn.Module) -> None:
@@ -46,15 +51,11 @@ def require_trainable(module: nn.Module) -> None:
     """
     if is_opaque(module):
         raise InputError(f"model: it cannot be trained, because it computes outside torch. {INSTEAD}")
+    require_built(module)
     parameters = list(module.parameters())
     if not parameters:
         kind = "frozen TorchScript has constants" if isinstance(module, torch.jit.ScriptModule) else "it has none"
         raise InputError(f"model: it cannot be trained, because it has no parameters ({kind}). {INSTEAD}")
-    if any(map(is_lazy, parameters)):
-        raise InputError(
-            "model: a lazy layer has no weights until it has seen an image (nn.LazyLinear, nn.LazyConv2d). Give the "
-            "layer its number of inputs, or let the factory pass one image through the network."
-        )
     if not any(parameter.requires_grad for parameter in parameters):
         raise InputError(
             "model: all its parameters are frozen (requires_grad is False), so nothing can be trained. Let the factory "

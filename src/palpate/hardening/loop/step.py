@@ -90,8 +90,7 @@ class Practice:
         situation = Situation(course.victim, course.task, threat, course.loss, self._network(self._processes.wrapped))
         crafted = Crafted(batch.images, batch.targets)
         if eps > 0:
-            with course.victim:
-                crafted = recipe.craft(batch, situation)
+            crafted = self._crafted(recipe, batch, situation)
         self._answers = None
         optimiser.zero_grad()
         norms = fit_for(self._module, len(batch.images), frozen=course.settings.batch_norm == "frozen")
@@ -110,6 +109,18 @@ class Practice:
         self._answers = None
         return Step(value, norm, answers, constant)
 
+    def _crafted(self, recipe: Recipe, batch: Batch, situation: Situation) -> Crafted:
+        victim = situation.victim
+        with victim:
+            try:
+                return recipe.craft(batch, situation)
+            except (PalpateError, MemoryError):
+                raise
+            except Exception as error:
+                if not out_of_memory(error):
+                    self._explain(victim.judge(batch.images), batch.targets, error)
+                raise
+
     def _loss(self, recipe: Recipe, batch: Batch, crafted: Crafted, situation: Situation) -> Tensor:
         try:
             return recipe.loss(batch, crafted, situation)
@@ -123,25 +134,25 @@ class Practice:
         except (PalpateError, MemoryError):
             raise
         except Exception as error:
-            self._explain(crafted.targets, error)
+            if not out_of_memory(error):
+                self._explain(self._answers, crafted.targets, error)
             raise
 
-    def _explain(self, targets: Tree, error: Exception) -> None:
-        """Raise InputError if the answers in training mode, or the annotations, are none that the task reads."""
-        if out_of_memory(error):
-            return
+    def _explain(self, answers: Tree, targets: Tree, error: Exception) -> None:
+        """Raise InputError if the task does not read these answers of a training step, or these annotations."""
         try:
-            self._course.task.validate(self._answers, targets)
+            self._course.task.validate(answers, targets)
         except InputError as unread:
-            text = str(unread)
+            text, augment = str(unread), self._course.settings.augment
             if text.startswith("model: "):
+                # Its fix is about evaluation mode, where the answers were read.
+                seen = text.removeprefix("model: ").split(". ")[0]
                 text = (
-                    f"model: in training mode its answers are others than in evaluation mode: "
-                    f"{text.removeprefix('model: ').rstrip('.')}. Let the factory return a network that answers alike "
-                    "in both, without auxiliary outputs or deep supervision."
+                    f"model: in training mode {seen}. In evaluation mode it is read: let the factory return a network "
+                    "that answers alike in both, without auxiliary outputs or deep supervision."
                 )
-            elif ":" in self._course.settings.augment:
-                text = f"harden.augment: {self._course.settings.augment} returned annotations that are wrong: {text}"
+            elif ":" in augment:
+                text = f"harden.augment: {augment} returned annotations that are wrong: {text}"
             raise InputError(text) from error
 
     def _moved(self, optimiser: Optimizer) -> None:

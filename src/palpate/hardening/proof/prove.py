@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def prove(
         if outcome.interrupted:
             return Proof(*folders, interrupted=True)
         write_report(RunFolder(folder))
-    shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
+    write_atomically(folders[1] / FILE, (hardened.folder / FILE).read_bytes())
     subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
     rows = rows_of(subjects[0], extent)
     models = [
