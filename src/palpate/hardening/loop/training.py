@@ -97,13 +97,14 @@ class Training:
     def _go_on(self, contents: Mapping[str, Any]) -> None:
         with self._checkpoint.readable(contents):
             require_same(contents["identity"], self._identity, str(self._checkpoint.path))
+            changed = other_versions(contents["versions"], self._versions)
             self.state = State.restored(contents["state"])
             self._best, self._last = self._kept(self.state.best), self._kept(self.state.last)
         if self.state.finished:
             self._say_finished()
             return
-        if sentence := other_versions(contents["versions"], self._versions):
-            self._progress.message(sentence)
+        if changed:
+            self._progress.message(changed)
         self._progress.start(self._course.settings.epochs, self._batches)
         for row in self.state.rows:
             self._progress.epoch(row)
