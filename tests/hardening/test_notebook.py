@@ -75,7 +75,7 @@ OPTIMISER = "Give a function that makes one: optimiser=lambda"
         ({"threat": lambda eps: 1 / 0}, "threat: it fails with ZeroDivisionError"),
         ({"threat": lambda eps: None}, "threat: it returned NoneType"),
         ({"limits": 3}, "limits: it is of type int"),
-        ({"module": lambda images: LINEAR(images)}, "module: a function cannot be trained, because its copy"),
+        ({"module": lambda images: LINEAR(images) * 2}, "module: a function cannot be trained, because its copy"),
         ({"module": nn.Sequential(nn.Flatten(), nn.LazyLinear(2))}, "model: a lazy layer"),
         ({"validation": data()}, "validation: 40 of its 40 images are training images too"),
         ({"validation": data()[:1]}, "validation: give two things"),
