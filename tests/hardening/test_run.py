@@ -171,3 +171,9 @@ def test_the_command_trains_and_says_what_was_gained(tmp_path, capsys):
     assert "hardened" not in said.out.replace(str(tmp_path), "").replace("hardened/plan", "").replace(
         "plan-hardened.toml", ""
     )
+
+
+def test_a_model_behind_a_detector_that_rejects_is_scored_with_it(tmp_path):
+    reject = '\n[[model.defences]]\ndefence = "reject"\nfilters = ["quantise"]\nthreshold = 0.5\n'
+    _, found = hardened(tmp_path, tiny.HARDEN.replace("epochs = 2", "epochs = 1"), plan=tiny.PLAN + reject)
+    assert [row.epoch for row in found.trained.epochs] == [0, 1]

@@ -16,7 +16,7 @@ from palpate.audit.plan.artefacts import modality_of
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.plan import Plan
 from palpate.audit.plan.sections.harden import HardenSection
-from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.tasks import plan_task, task_of
 from palpate.contracts import Attack, Task, Threat
 from palpate.errors import InputError, PlanError
 from palpate.hardening.contracts import Course, Loss, Recipe
@@ -50,7 +50,7 @@ def course_of(material: Material) -> Course:
     examiner = Examination(
         Table(material.validation),
         material.rows.validation,
-        task,
+        plan_task(plan, "untargeted"),  # the model behind its defences
         judge_of(settings, task, recipe, threat),
         catalog.make("fgsm", threat),
         plan.run.batch,
