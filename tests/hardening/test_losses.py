@@ -254,6 +254,9 @@ def nothing():
 
 def broken():
     raise RuntimeError("no")
+
+def itself(outputs, targets):
+    return outputs[:, 0].abs()
 """
 
 
@@ -298,6 +301,11 @@ def test_nan_outputs_are_not_blamed_on_the_users_loss(root):
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
+        (
+            "train.py:itself",
+            "harden.loss: train.py:itself(outputs, targets) is a factory: it is called once, without arguments, and "
+            "returns a function of outputs and targets.",
+        ),
         ("train.py:nothing", "harden.loss: train.py:nothing returned NoneType. It must return a function"),
         ("train.py:goood", "harden.loss: train.py:goood: there is no function 'goood'. Did you mean 'good'?"),
         ("trian.py:good", "Did you mean 'train.py'?"),

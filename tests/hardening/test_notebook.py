@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 import palpate
+from palpate.api.hardening import settings_of
 from palpate.errors import InputError
 from tests.hardening import tiny
 
@@ -54,9 +56,31 @@ def test_the_same_call_gives_the_same_weights_and_validation_may_be_given():
         assert torch.equal(two.module.state_dict()[name], value)
 
 
+LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+OPTIMISER = "Give a function that makes one: optimiser=lambda"
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
+        ({"loss": nn.CrossEntropyLoss()}, r"loss: CrossEntropyLoss returned .* shape \[\] for 8 images"),
+        ({"loss": lambda *_: None}, "loss: <lambda> returned NoneType for 8 images"),
+        ({"loss": lambda *_: 1 / 0}, "loss: <lambda> fails with ZeroDivisionError"),
+        ({"loss": "focal"}, "loss: it is of type str. Give a function of outputs and targets"),
+        ({"optimiser": lambda parameters: None}, f"optimiser: <lambda> returned NoneType. {OPTIMISER}"),
+        ({"optimiser": lambda parameters: 1 / 0}, "optimiser: <lambda> fails with ZeroDivisionError"),
+        ({"optimiser": torch.optim.SGD(LINEAR.parameters(), 0.1)}, f"optimiser: it is of type SGD. {OPTIMISER}"),
+        ({"eps": [1.0, 2.0]}, "eps: there are several"),
+        ({"threat": palpate.Linf(8.0)}, "threat: it must be a function of the budget"),
+        ({"threat": lambda eps: 1 / 0}, "threat: it fails with ZeroDivisionError"),
+        ({"threat": lambda eps: None}, "threat: it returned NoneType"),
+        ({"limits": 3}, "limits: it is of type int"),
+        ({"module": lambda images: LINEAR(images) * 2}, "module: a function cannot be trained, because its copy"),
+        ({"module": nn.Sequential(nn.Flatten(), nn.LazyLinear(2))}, "model: a lazy layer"),
+        ({"validation": data()}, "validation: 40 of its 40 images are training images too"),
+        ({"validation": data()[:1]}, "validation: give two things"),
+        ({"validation": (torch.zeros(4, 3, 8, 8), [0, 1, 0, 1])}, r"validation: its images have shape \[3, 8, 8\]"),
+        ({"validation": (torch.full((4, 1, 8, 8), torch.nan), [0, 1, 0, 1])}, "validation: images: row 0 holds NaN"),
         ({"eps": None}, "eps: it is missing"),
         ({"epoch": 3}, "epoch: palpate.harden has no such setting"),
         ({"epochs": 0}, "epochs: "),
@@ -66,6 +90,13 @@ def test_the_same_call_gives_the_same_weights_and_validation_may_be_given():
     ],
 )
 def test_errors_name_the_argument(fields, text):
+    fields = dict(fields)
     images, labels = data()
+    module = fields.pop("module", None) or model()
     with pytest.raises(InputError, match=text):
-        call(model(), images, labels, **fields)
+        call(module, images, labels, **fields)
+
+
+def test_lists_are_taken_as_settings():
+    settings = settings_of("", {"class_weights": [1.0, 2.0], "mixture": [{"recipe": "fast"}, {"recipe": "pgd"}]})
+    assert settings.class_weights == (1.0, 2.0) and [part.recipe for part in settings.mixture] == ["fast", "pgd"]

@@ -5,8 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from palpate.audit.plan.sections.harden import HardenSection
 from palpate.cli import main
 from palpate.errors import InputError, PlanError, StorageError
+from palpate.hardening.courses import optimiser_of
 from palpate.hardening.run import default_folder, harden_plan
 from tests.hardening import tiny
 
@@ -73,6 +75,8 @@ def test_a_finished_training_is_given_back_and_another_one_is_refused(done, tmp_
         ('recipe = "pgd"\nsettings = {stepps = 3}', "harden.recipe: .*stepps"),
         ('operating_point = "choose"', "harden.operating_point: only boxes have a confidence"),
         ('judge = "transfer"', "harden.judge: 'transfer' needs more than the model"),
+        ('judge = "apgd-margn"', "harden.judge: There is no attack 'apgd-margn'"),
+        ('optimiser = "model.py:build"', r"harden.optimiser: model.py:build\(\) is a factory: .* parameters and rate"),
         ('optimiser = "adam"', 'harden.optimiser: "adam" is not adamw, sgd'),
         ('loss = "model.py:loss"', "harden.loss: .*no function 'loss'"),
         ('augment = "mirror"', 'harden.augment: "mirror" is not none'),
@@ -100,6 +104,17 @@ def test_a_wrong_field_is_named_with_its_fix(tmp_path, line, text):
 def test_a_plan_with_a_wrong_field_names_its_line(tmp_path, line, text):
     with pytest.raises(PlanError, match=text):
         tiny.write(tmp_path, f'\n[harden]\n{line}\n\n[harden.data]\nwhere = {{split = "train"}}\n')
+
+
+def test_an_optimisers_factory_may_name_its_arguments_as_it_likes(tmp_path):
+    given = [torch.nn.Parameter(torch.ones(1))]
+    for heading in ("p, lr", "rate, parameters", "*, parameters, rate"):
+        names = "p, lr" if heading == "p, lr" else "parameters, rate"
+        text = f"import torch\n\ndef make({heading}):\n    return torch.optim.SGD({names})\n"
+        (tmp_path / "train.py").write_text(text)
+        settings = HardenSection.model_validate({"data": {"table": "t"}, "optimiser": "train.py:make", "rate": 0.25})
+        made = optimiser_of(settings, tmp_path)(given)
+        assert made.param_groups[0]["params"] == given and made.param_groups[0]["lr"] == 0.25
 
 
 def test_a_folder_with_other_files_is_not_trained_into(tmp_path):
@@ -156,3 +171,9 @@ def test_the_command_trains_and_says_what_was_gained(tmp_path, capsys):
     assert "hardened" not in said.out.replace(str(tmp_path), "").replace("hardened/plan", "").replace(
         "plan-hardened.toml", ""
     )
+
+
+def test_a_model_behind_a_detector_that_rejects_is_scored_with_it(tmp_path):
+    reject = '\n[[model.defences]]\ndefence = "reject"\nfilters = ["quantise"]\nthreshold = 0.5\n'
+    _, found = hardened(tmp_path, tiny.HARDEN.replace("epochs = 2", "epochs = 1"), plan=tiny.PLAN + reject)
+    assert [row.epoch for row in found.trained.epochs] == [0, 1]

@@ -85,6 +85,27 @@ def test_frozen_networks_are_refused():
         require_trainable(frozen)
 
 
+def test_lazy_layers_are_refused_where_the_model_is_loaded(tmp_path):
+    text = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))\n"
+    (tmp_path / "model.py").write_text(text)
+    with pytest.raises(InputError, match=r"model: a lazy layer .* pass one image through the network in the factory"):
+        load_model(source(), tmp_path)
+
+
+def test_a_pickled_module_is_refused_before_training_and_beside_a_factory_becomes_a_state_dict(tmp_path):
+    with pytest.raises(InputError, match=r"model.weights: a pickled module .*name the function .* in model.factory"):
+        require_trainable_source(ModelSource(weights="old.pt"))
+    tiny.write(tmp_path)
+    torch.save(tiny.network(), tmp_path / "old.pt")
+    given = source(weights="old.pt")
+    require_trainable_source(given)
+    network = changed(load_model(given, tmp_path, allow_pickle=True))
+    saved = save_model(network, given, tmp_path, tmp_path / "out", allow_pickle=True)
+    again = load_model(source(weights="out/old.pt"), tmp_path)
+    assert saved.path.name == "old.pt"
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in network.state_dict().items())
+
+
 def test_the_new_plan_names_the_new_weights_and_loses_its_training_table(tmp_path):
     plan = tiny.write(tmp_path)
     saved = SavedModel(tmp_path / "hardened" / "plan" / "weights.safetensors", "weights")

@@ -16,6 +16,15 @@ from torch.optim import Optimizer
 from palpate import catalog
 from palpate.api.attacking import looked_at, victim_given
 from palpate.api.inputs import ball_from, images_from, labels_from, scale_of, targets_from
+from palpate.api.training import (
+    lists_as_tuples,
+    loss_given,
+    optimiser_given,
+    require_module,
+    require_threat,
+    threat_at,
+    validation_given,
+)
 from palpate.audit.plan.sections.data import DataSection
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.contracts import Limits, Task, Threat
@@ -135,6 +144,9 @@ def harden(
     """
     with torch.inference_mode(False), torch.enable_grad():
         given = settings_of(recipe, settings)
+        require_threat(eps, threat, limits)
+        require_module(module)
+        loss, optimiser = loss_given(loss), optimiser_given(optimiser)
         images = images_from(images)
         victim = _own_copy(victim_given(module, bounds, None, None, preprocess=preprocess, inferer=inferer))
         require_trainable(victim.module)
@@ -142,6 +154,8 @@ def harden(
         check_bounds(images, victim.bounds)
         task = looked_at(victim, images, targets, task, None, stated=False)
         ball, budget = _threat(threat, norm, eps, scale_of(victim, unit))
+        if validation is not None:
+            validation = validation_given(validation, images, victim.bounds)
         rows, kept = _halves(images, targets, limits, validation, groups, given, seed)
         course = _course(victim, task, ball, budget, rows, kept, given, seed)
         course = replace(course, loss=loss or course.loss, optimiser=optimiser or course.optimiser)
@@ -166,7 +180,9 @@ def settings_of(recipe: str, settings: Mapping[str, Any]) -> HardenSection:
         if name not in known:
             raise InputError(f"{name}: palpate.harden has no such setting. Known are {', '.join(known)}.")
     try:
-        return HardenSection(data=DataSection.model_validate({"table": "none"}), recipe=recipe, **settings)
+        return HardenSection(
+            data=DataSection.model_validate({"table": "none"}), recipe=recipe, **lists_as_tuples(settings)
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
@@ -181,9 +197,9 @@ def _own_copy(victim: Victim) -> Victim:
 def _threat(
     threat: Callable[[float], Threat] | None, norm: str, eps: float | str | None, scale: Scale
 ) -> tuple[Callable[[float], Threat], float]:
-    if eps is None:
-        raise InputError("eps: it is missing. Give a budget, such as eps=2/255.")
     size: Any = ball_from(norm, eps, scale)
+    if threat is not None:
+        threat_at(threat, float(size.eps))
     return threat or (lambda radius: ball_from(norm, radius, scale)), float(size.eps)
 
 
@@ -201,8 +217,8 @@ def _halves(
 ) -> tuple[Half, Half]:
     reader = Tensors(images, targets, limits)
     if validation is not None:
-        others = images_from(validation[0])
-        kept = Tensors(others, targets_from(others, validation[1]), None, prefix="validation ")
+        others, theirs = validation
+        kept = Tensors(others, theirs, None, prefix="validation ")
         return (reader, tuple(range(len(images)))), (kept, tuple(range(len(others)))[: given.validation_limit])
     if groups is not None and len(groups) != len(images):
         raise InputError(f"groups: there are {len(groups)} for {len(images)} images. Give one per image.")

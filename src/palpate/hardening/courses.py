@@ -16,7 +16,7 @@ from palpate.audit.plan.artefacts import modality_of
 from palpate.audit.plan.identity import encode
 from palpate.audit.plan.plan import Plan
 from palpate.audit.plan.sections.harden import HardenSection
-from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.tasks import plan_task, task_of
 from palpate.contracts import Attack, Task, Threat
 from palpate.errors import InputError, PlanError
 from palpate.hardening.contracts import Course, Loss, Recipe
@@ -26,9 +26,9 @@ from palpate.hardening.losses.default import default_loss
 from palpate.hardening.losses.own import own_loss
 from palpate.hardening.losses.weights import balanced
 from palpate.hardening.material import Material
+from palpate.hardening.own_parts import made_by
 from palpate.hardening.recipes.defaults import default_fallback, default_judge, default_recipe
 from palpate.hardening.recipes.table import ImageFacts, make, mixture
-from palpate.models.factory import call
 from palpate.seeds import derive
 from palpate.tasks.kinds import kind_of
 
@@ -50,7 +50,7 @@ def course_of(material: Material) -> Course:
     examiner = Examination(
         Table(material.validation),
         material.rows.validation,
-        task,
+        plan_task(plan, "untargeted"),  # the model behind its defences
         judge_of(settings, task, recipe, threat),
         catalog.make("fgsm", threat),
         plan.run.batch,
@@ -147,17 +147,15 @@ def judge_of(settings: HardenSection, task: Task, recipe: Recipe, threat: Threat
     name, given = settings.judge or name, dict(settings.judge_settings)
     if not settings.judge:
         given = {**defaults, **given}
-    entry = catalog.find(name)
-    if entry.surrogate or entry.learned:
-        raise InputError(f"harden.judge: '{name}' needs more than the model. Use apgd-margin, pgd or strongest.")
-    try:
+    with _named("harden.judge"):
+        entry = catalog.find(name)
+        if entry.surrogate or entry.learned:
+            raise InputError(f"'{name}' needs more than the model. Use apgd-margin, pgd or strongest.")
         catalog.check_supports(name, kind := family_of(task), targeted=False)
         if kind in ("segmentation", "detection") and "run_to_end" in catalog.parameters(entry):
             given.setdefault("run_to_end", True)
         judge: Attack = catalog.make(name, threat, **given)
-        return judge
-    except InputError as error:
-        raise InputError(f"harden.judge: {error}") from error
+    return judge
 
 
 def family_of(task: Task) -> str:
@@ -201,11 +199,8 @@ def optimiser_of(settings: HardenSection, root: Path) -> Callable[[Iterable[nn.P
 
 
 def _own_optimiser(factory: str, parameters: list[nn.Parameter], rate: float, root: Path) -> Optimizer:
-    try:
-        made = call(factory, {"parameters": parameters, "rate": rate}, root)
-    except InputError as error:
-        text = str(error).replace("model.factory", "harden.optimiser").replace("model.arguments", "harden.optimiser")
-        raise InputError(text) from error
+    given = {"parameters": parameters, "rate": rate}
+    made = made_by("harden.optimiser", factory, root, "a torch optimiser", given)
     if not isinstance(made, Optimizer):
         raise InputError(f"harden.optimiser: {factory} returned {type(made).__name__}. Return a torch optimiser.")
     return made

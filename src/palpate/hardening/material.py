@@ -168,7 +168,7 @@ def _validation(
     if settings.overlap == "refuse":
         require_apart(examined, audited, "harden.validation")
     allowed = _without(examined, overlapping(examined, audited))
-    left_out |= _apart(settings, seen, examined, "the validation images")
+    left_out |= _apart(settings, seen, examined, "[harden.validation]")
     rows = _without(seen, left_out)
     kept = _limited(subject.table, allowed, settings, plan.seed)
     return subject, Split(rows, kept, _dropped(left_out))

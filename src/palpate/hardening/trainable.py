@@ -11,8 +11,9 @@ from palpate.models.detectors.forms import FromBoxes
 from palpate.models.detectors.huggingface import HuggingFaceDetector
 from palpate.models.detectors.shipped import ShippedDetector
 from palpate.models.huggingface import Logits
+from palpate.models.loading import require_built
 from palpate.models.outputs import Chosen
-from palpate.models.source import ModelSource
+from palpate.models.source import ORIGINS, ModelSource
 from palpate.victim.forms import is_opaque
 
 _FIXED = {
@@ -30,11 +31,16 @@ def require_trainable_source(source: ModelSource) -> None:
     """Refuse models that cannot be trained, before anything is loaded.
 
     Raises:
-        InputError: an exported graph, an ONNX file or a service.
+        InputError: an exported graph, an ONNX file, a service, or a pickled module without its factory.
     """
     for name, why in _FIXED.items():
         if getattr(source, name) is not None:
             raise InputError(f"model.{name}: it cannot be trained, because {why}. {INSTEAD}")
+    if not any(getattr(source, name) is not None for name in ORIGINS):
+        raise InputError(
+            "model.weights: a pickled module is its own code, and a training can only write weights. Save "
+            "model.state_dict(), and name the function that builds the network in model.factory."
+        )
 
 
 def require_trainable(module: nn.Module) -> None:
@@ -45,6 +51,7 @@ def require_trainable(module: nn.Module) -> None:
     """
     if is_opaque(module):
         raise InputError(f"model: it cannot be trained, because it computes outside torch. {INSTEAD}")
+    require_built(module)
     parameters = list(module.parameters())
     if not parameters:
         kind = "frozen TorchScript has constants" if isinstance(module, torch.jit.ScriptModule) else "it has none"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from palpate.errors import InputError
 from palpate.models.bundle import bundle_files, weights_of
+from palpate.models.factory import importable
 from palpate.models.fit import names_in_file
 from palpate.models.huggingface import huggingface_files
 from palpate.models.nnunet.folder import read_trained
@@ -76,7 +76,7 @@ def save_model(
         place = root / source.bundle
         target = _copied(place, folder / place.name, bundle_files(place))
         old = weights_of(place)
-        _write(target / old.relative_to(place), _renamed(network, state, old))
+        _write(target / old.relative_to(place), _renamed(network, state, old, read_weights(old)))
         return SavedModel(target, "bundle")
     if source.huggingface is not None:
         place = root / source.huggingface
@@ -90,7 +90,10 @@ def save_model(
         return SavedModel(path, "weights")
     old = root / source.weights_file
     path = folder / old.name
-    _write(path, _renamed(network, state, old, source.weights_entry))
+    with importable(root):  # for the classes of a pickled module
+        held = read_weights(old, allow_pickle=allow_pickle, entry=source.weights_entry)
+    # A pickled module becomes the state dict that a factory reads.
+    _write(path, _renamed(network, state, old, held) if isinstance(held, Weights) else state)
     return SavedModel(path, "weights")
 
 
@@ -102,9 +105,10 @@ def _fold(network: nn.Module, source: ModelSource, root: Path, folder: Path, all
     return SavedModel(target, "nnunet")
 
 
-def _renamed(network: nn.Module, state: Mapping[str, Tensor], old: Path, entry: str | None = None) -> dict[str, Tensor]:
+def _renamed(
+    network: nn.Module, state: Mapping[str, Tensor], old: Path, held: Weights | nn.Module
+) -> dict[str, Tensor]:
     """The tensors of the old file with the new values: its names, and what it has besides the network."""
-    held = read_weights(old, entry=entry)
     if not isinstance(held, Weights):
         raise InputError(f"model.weights: {old} is a pickled module. Save model.state_dict(), and give a factory.")
     names = names_in_file(network, held.tensors, old)
@@ -136,6 +140,5 @@ def _ordered(data: bytes) -> bytes:
 def _copied(place: Path, target: Path, files: tuple[Path, ...] | list[Path]) -> Path:
     for path in files:
         copy = target / path.relative_to(place)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        write_atomically(copy, path.read_bytes())
     return target

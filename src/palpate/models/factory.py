@@ -45,10 +45,16 @@ def build(factory: str, arguments: Mapping[str, object], root: Path) -> nn.Modul
     return made
 
 
-def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
+def call(factory: str, arguments: Mapping[str, object], root: Path, *, by_place: bool = False) -> object:
     """What a function of the user returns: `file.py:function` relative to `root`, or `package.module:function`.
 
     Random numbers are the same at every call, and the global random state is as before.
+
+    Args:
+        factory: where the function is.
+        arguments: what it is called with, by name.
+        root: folder of the plan.
+        by_place: give the arguments in their order to a function that has other names for them.
 
     Raises:
         InputError: the code does not exist, does not take these arguments, or fails. The sentence names the line of
@@ -64,9 +70,11 @@ def call(factory: str, arguments: Mapping[str, object], root: Path) -> object:
     with importable(path.parent if path else root), _drawn_alike(), UserCode():
         module = _run_file(path) if path else _import(place, factory)
         function = _function(module, name, factory)
-        _check_arguments(function, arguments, factory)
+        placed = by_place and not _takes(function, **arguments) and _takes(function, *arguments.values())
+        if not placed:
+            _check_arguments(function, arguments, factory)
         with _named_place(path, factory, "Correct the code, or model.arguments"):
-            return function(**arguments)
+            return function(*arguments.values()) if placed else function(**arguments)
 
 
 @contextmanager
@@ -162,6 +170,14 @@ def _function(module: ModuleType, name: str, factory: str) -> Callable[..., obje
     public = [other for other, value in vars(module).items() if callable(value) and not other.startswith("_")]
     hint = nearest(name, public) if public else "Define it there."
     raise InputError(f"model.factory: {factory}: there is no function '{name}'. {hint}")
+
+
+def _takes(function: Callable[..., object], *values: object, **named: object) -> bool:
+    try:
+        inspect.signature(function).bind(*values, **named)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _check_arguments(function: Callable[..., object], arguments: Mapping[str, object], factory: str) -> None:

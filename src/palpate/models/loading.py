@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from palpate.errors import InputError
 from palpate.models.blackbox import FromProbabilities
@@ -84,6 +85,7 @@ def load_noted(
     """
     loaded = _load(source, root, allow_pickle, detector is not None)
     module = loaded.module
+    require_built(module)
     if source.inputs:
         module = WithInputs(module, list(source.inputs))
     else:
@@ -157,6 +159,15 @@ def _load_bundle(folder: Path, allow_pickle: bool) -> Loaded:
     path = weights_of(folder)
     fitted = _fitted(weighted(network), read_weights(path, allow_pickle=allow_pickle), path)
     return Loaded(network, fitted.notes)
+
+
+def require_built(module: nn.Module) -> None:
+    """Refuse a module with lazy layers that no image has passed; raises InputError."""
+    if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+        raise InputError(
+            "model: a lazy layer (nn.LazyLinear, nn.LazyConv2d) has no weights before the first image. Give the layer "
+            "its number of inputs, or pass one image through the network in the factory."
+        )
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -5,6 +5,7 @@ from palpate.annotations import Boxes, Masks
 from palpate.contracts import Limits
 from palpate.errors import InputError
 from palpate.hardening.data.augment import Flips, Sample, Shift, augment_of
+from palpate.tensors import leaves
 
 OWN = """
 def brighter():
@@ -106,3 +107,57 @@ def test_a_region_cannot_follow_an_own_function(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     with pytest.raises(InputError, match=r"threat.region would not move along"):
         augment_of("own.py:brighter", tmp_path, (0, 255), region=True)
+
+
+KINDS = """
+import torch
+from palpate.annotations import Boxes
+
+def giving(change):
+    return lambda: lambda image, target, generator: (image, change(target))
+
+nothing = giving(lambda target: None)
+number = giving(int)
+half = giving(lambda target: target + 0.5)
+pair = giving(lambda target: torch.stack([target, target]))
+cut = giving(lambda target: target[1:])
+fewer = giving(lambda target: Boxes(target.boxes[1:], target.labels[1:]))
+same = giving(lambda target: target)
+
+def channels():
+    return lambda image, target, generator: (image.repeat(3, 1, 1), target)
+
+def itself(image, target, generator):
+    return image, target
+"""
+MASKED = Masks(torch.zeros(1, 20, 30, dtype=torch.int64))
+BOXED = Boxes(torch.tensor([[[0.1, 0.1, 0.4, 0.4], [0.2, 0.2, 0.5, 0.5]]]), torch.tensor([[0, 1]]))
+ANOTHER = "returned .image, annotation. with another annotation than it got"
+
+
+@pytest.mark.parametrize(
+    ("name", "targets", "text"),
+    [
+        ("nothing", None, rf"{ANOTHER} .NoneType"),
+        ("half", None, rf"{ANOTHER} .float32 of shape"),
+        ("pair", None, ANOTHER),
+        ("cut", MASKED, ANOTHER),
+        ("nothing", BOXED, ANOTHER),
+        ("fewer", BOXED, ANOTHER),
+        ("channels", None, r"an image of shape \[3, 20, 30\] for one of \[1, 20, 30\]"),
+        ("itself", None, r"itself\(image, target, generator\) is a factory: it is called once, without arguments"),
+    ],
+)
+def test_what_an_own_function_gives_is_what_it_got(tmp_path, name, targets, text):
+    (tmp_path / "own.py").write_text(KINDS)
+    with pytest.raises(InputError, match=rf"harden.augment: own.py:.*{text}"):
+        augment_of(f"own.py:{name}", tmp_path, (0, 1e6), region=False)(sample(targets=targets), torch.Generator())
+
+
+@pytest.mark.parametrize(("name", "targets"), [("number", None), ("same", MASKED), ("same", BOXED)])
+def test_annotations_of_the_right_kind_are_taken(tmp_path, name, targets):
+    (tmp_path / "own.py").write_text(KINDS)
+    given = sample(targets=targets)
+    found = augment_of(f"own.py:{name}", tmp_path, (0, 1e6), region=False)(given, torch.Generator())
+    for one, two in zip(leaves(found.targets), leaves(given.targets), strict=True):
+        assert torch.equal(one, two) and one.dtype == two.dtype

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from palpate.annotations import Masks
+from palpate.errors import InputError
 from palpate.hardening.data.augment import Shift
 from palpate.hardening.data.lessons import TrainingImages
 from palpate.hardening.data.reading import Tensors
@@ -71,3 +73,11 @@ def test_a_plan_gives_its_training_rows(tmp_path):
     (batch, *_) = material.lessons.epoch(1)
     assert batch.limits.step is not None
     assert material.judged.module is material.training.victim.module
+
+
+def test_an_augmentation_that_mixes_sizes_is_a_sentence():
+    def cut(given, generator):
+        return given._replace(image=given.image[:, :, : 5 + int(given.targets) % 2])
+
+    with pytest.raises(InputError, match=r"harden.augment: .* into \[[56], 8\] and \[[56], 8\].* to a fixed one"):
+        list(lessons(augment=cut).epoch(1))

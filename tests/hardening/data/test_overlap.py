@@ -58,7 +58,7 @@ def test_pixels_decide_and_not_the_file(tmp_path):
 
 def test_validation_images_are_kept_apart_from_audit_and_training(tmp_path):
     plan = tiny.write(tmp_path, tiny.HARDEN + '\n[harden.validation]\nwhere = {split = "train"}\n')
-    with pytest.raises(InputError, match=r"harden.data: 28 images of the validation images are of patients"):
+    with pytest.raises(InputError, match=r"harden.data: 28 images of .harden.validation. are of patients"):
         load_material(plan)
     tiny.write(tmp_path, tiny.HARDEN + '\n[harden.validation]\nwhere = {split = "test"}\n')
     with pytest.raises(InputError, match=r"harden.validation: 12 images of the audit are of patients"):

@@ -212,6 +212,25 @@ def test_lost_weights_and_a_newer_format_are_sentences(tmp_path, stopped):
         train(course(), tmp_path)
 
 
+@pytest.mark.parametrize("part", ["identity", "versions", "state", "learner"])
+def test_missing_and_new_parts_of_a_checkpoint_are_sentences(tmp_path, stopped, part):
+    contents = torch.load(stopped / "state.pt", weights_only=True)
+    torch.save({name: value for name, value in contents.items() if name != part}, stopped / "state.pt")
+    with pytest.raises(StorageError, match=r"state\.pt.* lacks parts of a checkpoint.*Delete the folder"):
+        train(course(), tmp_path)
+    if part == "state":
+        torch.save({**contents, "state": {**contents["state"], "new": 1}}, stopped / "state.pt")
+        with pytest.raises(StorageError, match=r"state\.pt, written by palpate \S+, lacks parts .*, or has others"):
+            train(course(), tmp_path)
+
+
+def test_weights_of_another_model_are_not_taken(tmp_path, stopped):
+    last = Checkpoint(stopped).load()["state"]["last"]
+    torch.save({"other": torch.zeros(1)}, stopped / f"epoch-{last}.pt")
+    with pytest.raises(StorageError, match=r"epoch-\d\.pt holds the weights of another model"):
+        train(course(), tmp_path)
+
+
 def test_a_checkpoint_runs_no_code(tmp_path, stopped):
     class Code:
         def __reduce__(self):

@@ -15,6 +15,8 @@ from palpate.hardening.contracts import Course, Scores
 from palpate.hardening.loop import News, Silence, train
 from palpate.hardening.loop import step as step_module
 from palpate.hardening.loop.weights import copied, digest
+from palpate.hardening.losses.default import default_loss
+from palpate.tasks.classification import Classification
 from tests.hardening.loop.tiny import (
     ADAMW,
     ManySteps,
@@ -335,8 +337,56 @@ def test_an_error_of_the_model_in_training_is_a_sentence(tmp_path):
                 raise IndexError("no such layer")
             return super().forward(images)
 
-    with pytest.raises(InputError, match="model: it fails with IndexError: no such layer"):
+    with pytest.raises(InputError, match="model: in training mode it fails with IndexError: no such layer"):
         train(course(Fails(*network())), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda logits: (logits, logits), "it returned a tuple"),
+        (lambda logits: {"out": logits, "aux": logits}, "it returned a dict"),
+        (lambda logits: logits[:, :1], "its output has shape .8, 1. for 8 images"),
+    ],
+    ids=["tuple", "dict", "shape"],
+)
+def test_other_answers_in_training_mode_are_a_sentence(tmp_path, answer, text):
+    class Deep(nn.Sequential):
+        def forward(self, images):
+            logits = super().forward(images)
+            return answer(logits) if self.training else logits
+
+    given = replace(course(Deep(*network())), loss=default_loss(Classification(2)))
+    with pytest.raises(InputError, match=rf"model: in training mode {text}.*without auxiliary outputs") as error:
+        train(given, tmp_path)
+    assert "model.output" not in str(error.value)
+
+
+def test_a_fault_that_is_not_the_models_stays_a_fault(tmp_path):
+    def wrong(outputs, targets):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(replace(course(), loss=wrong), tmp_path)
+
+
+def test_annotations_that_an_own_augmentation_spoils_are_named(tmp_path):
+    class Wrong(Shuffled):
+        @property
+        def data(self):
+            pixels, labels = super().data
+            return pixels, labels + 7
+
+    given = replace(course(lessons=Wrong(), augment="own.py:change"), loss=default_loss(Classification(2)))
+    with pytest.raises(InputError, match=r"harden.augment: own.py:change returned annotations that are wrong: labels"):
+        train(given, tmp_path)
+
+
+def test_an_optimiser_that_cannot_step_or_moves_nothing_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"harden.optimiser: its step fails with TypeError: .*closure"):
+        train(course(optimiser=torch.optim.LBFGS), tmp_path)
+    with pytest.raises(InputError, match=r"harden.optimiser: it holds none of the model's weights"):
+        train(course(optimiser=lambda _: torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1)), tmp_path / "other")
 
 
 def test_too_little_memory_names_the_batch(tmp_path):

@@ -13,9 +13,9 @@ from torch import Tensor
 from palpate.annotations import Boxes, Masks
 from palpate.contracts import Limits
 from palpate.errors import InputError
-from palpate.models.factory import call
+from palpate.hardening.own_parts import made_by
 from palpate.tensors import Tree, spread
-from palpate.usercode import ModelError, UserCode
+from palpate.usercode import ModelError, UserCode, said
 
 _FARTHEST = 0.06
 """Largest shift as a share of an axis."""
@@ -115,16 +115,33 @@ class Own:
             with UserCode(None):
                 returned = self.function(sample.image[0].clone(), first, generator)
         except ModelError as error:
-            raise InputError(f"harden.augment: {self.name} failed: {error}. Correct the function.") from error
+            what = f"fails with {said(error.cause)}"
+            raise InputError(f"harden.augment: {self.name} {what}. Correct the function.") from error
         if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Tensor)):
             raise InputError(f"harden.augment: {self.name} must return (image, annotation): a tensor and what it got.")
-        image, targets = returned[0][None].to(sample.image), _whole(sample.targets, returned[1])
-        if image.ndim != sample.image.ndim or not bool(image.isfinite().all()):
+        image = returned[0][None].to(sample.image)
+        if image.shape[:2] != sample.image.shape[:2] or image.ndim != sample.image.ndim or not image.numel():
+            raise InputError(
+                f"harden.augment: {self.name} returned an image of shape {list(image.shape[1:])} for one of "
+                f"{list(sample.image.shape[1:])}. Return (C, *spatial) with the same channels."
+            )
+        if not bool(image.isfinite().all()):
             raise InputError(f"harden.augment: {self.name} must return a finite image (C, *spatial).")
+        targets = self._annotation(sample.targets, returned[1], image)
         if sample.limits.step is not None and sample.limits.origin is not None:
             step, origin = (spread(part, image.double()) for part in (sample.limits.step, sample.limits.origin))
             image = (origin + step * ((image.double() - origin) / step).round()).to(image)
         return sample._replace(image=image.clamp(*self.bounds), targets=targets)
+
+    def _annotation(self, like: Tree, given: Any, image: Tensor) -> Tree:
+        """What the function returned, with the first axis again."""
+        try:
+            return _whole(like, given, tuple(image.shape[2:]))
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise InputError(
+                f"harden.augment: {self.name} returned (image, annotation) with another annotation than it got "
+                f"({_said(given)}). Return one of the same kind and shape; of masks, on the grid of the image."
+            ) from error
 
 
 def augment_of(named: str, root: Path, bounds: tuple[float, float], *, region: bool) -> Augment | None:
@@ -144,20 +161,13 @@ def augment_of(named: str, root: Path, bounds: tuple[float, float], *, region: b
             f"harden.augment: {named} may move the image, and threat.region would not move along. Use shift or flips, "
             "or no augmentation."
         )
-    function = _called(named, root)
+    function = made_by("harden.augment", named, root, "a function of (image, annotation, generator)")
     if not callable(function):
         raise InputError(f"harden.augment: {named} must return a function of (image, annotation, generator).")
     return Own(function, named, bounds)
 
 
 _KNOWN: dict[str, Augment] = {"shift": Shift(), "flips": Flips()}
-
-
-def _called(factory: str, root: Path) -> Any:
-    try:
-        return call(factory, {}, root)
-    except InputError as error:
-        raise InputError(str(error).replace("model.factory", "harden.augment")) from error
 
 
 def _indexed(sample: Sample, axis: int, index: Tensor) -> Sample:
@@ -198,10 +208,24 @@ def _first(targets: Tree) -> Any:
     return targets[0].clone()
 
 
-def _whole(like: Tree, given: Any) -> Tree:
-    """What the user's function returned, with the first axis again."""
+def _whole(like: Tree, given: Any, spatial: tuple[int, ...]) -> Tree:
+    """What the user's function returned, with the first axis again; raises if it is something else."""
     if isinstance(like, Boxes):
-        return Boxes(given.boxes[None].to(like.boxes), given.labels[None].to(like.labels))
+        return Boxes(_alike(like.boxes, given.boxes), _alike(like.labels, given.labels))
     if isinstance(like, Masks):
-        return like._replace(labels=given[None].to(like.labels))
-    return given[None].to(like)
+        grid = like.labels.shape[: like.labels.ndim - len(spatial)] + spatial
+        return like._replace(labels=_alike(like.labels.new_empty(grid), given))
+    return _alike(like, given)
+
+
+def _alike(like: Tensor, given: Any) -> Tensor:
+    made = torch.as_tensor(given)[None]
+    if made.shape != like.shape or (made.is_floating_point() and not like.is_floating_point()):
+        raise ValueError
+    return made.to(like)
+
+
+def _said(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} of shape {list(value.shape)}"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from palpate.contracts import Limits
+from palpate.errors import InputError
 from palpate.hardening.contracts import Batch
 from palpate.hardening.data.augment import Augment, Sample
 from palpate.hardening.data.reading import Reader
@@ -92,6 +93,7 @@ class TrainingImages:
         reader.prepare(self.victim, rows[0])
         targets = reader.targets(rows) if self.window is None else None
         samples = [self._sample(one, place, targets, number) for place, one in enumerate(shown)]
+        _require_one_shape(samples)
         return Batch(
             torch.cat([sample.image for sample in samples]).to(reader.device),
             mapped(lambda *parts: torch.cat(parts).to(reader.device), *(sample.targets for sample in samples)),
@@ -125,6 +127,17 @@ class TrainingImages:
 
 def _on_cpu(limits: Limits) -> Limits:
     return Limits(*(part.cpu() if isinstance(part, Tensor) else part for part in limits))
+
+
+def _require_one_shape(samples: Sequence[Sample]) -> None:
+    """Refuse an augmentation that makes images of one batch differ in size; raises InputError."""
+    first = samples[0].image.shape
+    other = next((sample.image.shape for sample in samples if sample.image.shape != first), None)
+    if other is not None:
+        raise InputError(
+            f"harden.augment: it made images of one size into {list(first[2:])} and {list(other[2:])}, and the images "
+            "of a batch need one size. Cut or resize them to a fixed one."
+        )
 
 
 def _joined(limits: Sequence[Limits]) -> Limits:

@@ -93,27 +93,27 @@ def require_apart(here: Known, there: Known, field: str, other: str = "the audit
     Args:
         here: the images of `field`.
         there: the images that must stay unseen.
-        field: the plan's field, for the message.
+        field: the plan's field, `harden.data` or `harden.validation`, for the message.
         other: what the second table is, for the message.
 
     Raises:
         InputError: they share a patient or an image; both images are named.
     """
     found = shared(here, there)
+    ours = "validation images" if field == "harden.validation" else "training images"
     fix = 'Or write overlap = "leave out" in [harden], which leaves them out of the training.'
     if found.patients:
         there_row, here_row = found.patients[0]
         raise InputError(
-            f"{field}: {_count(found.patients)} of {other} {_are(found.patients)} of patients who have training images "
-            f"too, such as {there.table[there_row].name} and {here.table[here_row].name}. Give other patients, for "
-            f'example with where = {{split = "train"}}. {fix}'
+            f"{field}: {_count(found.patients)} of {other} {_are(found.patients)} of patients who have {ours} too, "
+            f"such as {there.table[there_row].name} and {here.table[here_row].name}. Give other patients, for example "
+            f"with where in [{field}], which chooses the lines of a table. {fix}"
         )
     if found.images:
         there_row, here_row = found.images[0]
         raise InputError(
-            f"{field}: {_count(found.images)} of {other} {_are(found.images)} also among the training images, such as "
-            f"{there.table[there_row].name}, which has the pixels of {here.table[here_row].name}. Leave them out of "
-            f"the training. {fix}"
+            f"{field}: {_count(found.images)} of {other} {_are(found.images)} also among the {ours}, such as "
+            f"{there.table[there_row].name}, which has the pixels of {here.table[here_row].name}. Leave them out. {fix}"
         )
 
 

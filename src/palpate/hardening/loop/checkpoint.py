@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,29 @@ class Checkpoint:
             )
         return contents
 
-    def load_weights(self, epoch: int) -> dict[str, Tensor]:
-        """The weights of an epoch; raises as `load`."""
-        return _read(self.weights(epoch))
+    def load_weights(self, epoch: int, like: Weights) -> dict[str, Tensor]:
+        """The weights of an epoch, with the names and shapes of `like`; raises as `load`."""
+        path, found = self.weights(epoch), _read(self.weights(epoch))
+        if _shapes(found) != _shapes(like):
+            raise StorageError(f"{path} holds the weights of another model. {_begin_again(path)}")
+        return found
+
+    @contextmanager
+    def readable(self, contents: Mapping[str, Any]) -> Iterator[None]:
+        """Inside the block, parts that are missing or of another form are a damaged checkpoint.
+
+        Raises:
+            StorageError: it is damaged, or another palpate wrote other parts.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            versions = contents.get("versions")
+            by = versions.get("palpate") if isinstance(versions, Mapping) else None
+            written = f", written by palpate {by}," if by else ""
+            raise StorageError(
+                f"{self.state}{written} lacks parts of a checkpoint, or has others. {_begin_again(self.state)}"
+            ) from error
 
     def keep(self, epochs: Iterable[int]) -> None:
         """Remove the weights of all other epochs, and unfinished files."""
@@ -90,6 +110,14 @@ class Checkpoint:
                     file.unlink(missing_ok=True)
 
 
+def _shapes(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: getattr(tensor, "shape", None) for name, tensor in weights.items()}
+
+
+def _begin_again(path: Path) -> str:
+    return f"Delete the folder {path.parent} to begin again."
+
+
 def _packed(contents: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
@@ -97,7 +125,7 @@ def _packed(contents: Mapping[str, Any]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    fix = f"Delete the folder {path.parent} to begin again."
+    fix = _begin_again(path)
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

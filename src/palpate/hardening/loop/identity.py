@@ -83,16 +83,16 @@ def other_versions(stored: Mapping[str, str], own: Mapping[str, str]) -> str:
 
 def _differing(stored: Mapping[str, str], own: Mapping[str, str]) -> str:
     names = [name for name in {**stored, **own} if stored.get(name) != own.get(name)]
-    return " and ".join(_changed(name, stored.get(name), own.get(name)) for name in names)
+    return "; ".join(_changed(name, stored.get(name), own.get(name)) for name in names)
 
 
 def _changed(name: str, before: str | None, now: str | None) -> str:
     if before is None or now is None:
         return f"{name} {'is new' if before is None else 'is missing'}"
-    if max(len(before), len(now)) > 40:
+    if max(len(before), len(now)) > 40 or name == "seed":  # it is derived from that of the plan
         verb = "differ" if name.endswith("s") else "differs"
         return f"{name} {verb}"
-    return f"{name} was {before} and is {now}"
+    return f"{name} was {before or 'not given'} and is {now or 'not given'}"
 
 
 def _optimiser(optimiser: Optimizer) -> str:

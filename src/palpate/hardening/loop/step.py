@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from palpate.errors import InputError
+from palpate.errors import InputError, PalpateError
 from palpate.hardening.contracts import Batch, Course, Crafted, Network, Recipe, Situation
 from palpate.hardening.loop.norms import fit_for
 from palpate.hardening.loop.processes import Processes
 from palpate.hardening.recipes.weight_perturbation import perturbed
 from palpate.memory import out_of_memory
 from palpate.tensors import Tree, leaves, mapped
-from palpate.usercode import ModelError, UserCode
+from palpate.usercode import ModelError, UserCode, said
 from palpate.victim.forms import dtype_of
 
 CLIP = 10.0
@@ -89,13 +90,12 @@ class Practice:
         situation = Situation(course.victim, course.task, threat, course.loss, self._network(self._processes.wrapped))
         crafted = Crafted(batch.images, batch.targets)
         if eps > 0:
-            with course.victim:
-                crafted = recipe.craft(batch, situation)
+            crafted = self._crafted(recipe, batch, situation)
         self._answers = None
         optimiser.zero_grad()
         norms = fit_for(self._module, len(batch.images), frozen=course.settings.batch_norm == "frozen")
         with norms, self._perturbed(recipe, batch, crafted, situation):
-            loss = recipe.loss(batch, crafted, situation)
+            loss = self._loss(recipe, batch, crafted, situation)
             self._require_slope(loss)
             with UserCode(course.victim.watchdog):
                 self._processes.fabric.backward(loss * weight if self._processes.count > 1 else loss)
@@ -103,11 +103,70 @@ class Practice:
         values = torch.stack([loss.detach().float() * weight, slope.detach().float()]).tolist()
         value, norm = self._processes.mean(values)
         self._require_finite(value, norm)
-        optimiser.step()
+        self._moved(optimiser)
         self._processes.average_buffers(self._module)
         answers, constant = self._compared(crafted) if compare else (float("nan"), float("nan"))
         self._answers = None
         return Step(value, norm, answers, constant)
+
+    def _crafted(self, recipe: Recipe, batch: Batch, situation: Situation) -> Crafted:
+        victim = situation.victim
+        with victim:
+            try:
+                return recipe.craft(batch, situation)
+            except (PalpateError, MemoryError):
+                raise
+            except Exception as error:
+                if not out_of_memory(error):
+                    self._explain(victim.judge(batch.images), batch.targets, error)
+                raise
+
+    def _loss(self, recipe: Recipe, batch: Batch, crafted: Crafted, situation: Situation) -> Tensor:
+        try:
+            return recipe.loss(batch, crafted, situation)
+        except ModelError as error:
+            if out_of_memory(error):
+                raise
+            raise InputError(
+                f"model: in training mode it fails with {said(error.cause)}. In evaluation mode it works: let it take "
+                "and return the same in both."
+            ) from error
+        except (PalpateError, MemoryError):
+            raise
+        except Exception as error:
+            if not out_of_memory(error):
+                self._explain(self._answers, crafted.targets, error)
+            raise
+
+    def _explain(self, answers: Tree, targets: Tree, error: Exception) -> None:
+        """Raise InputError if the task does not read these answers of a training step, or these annotations."""
+        try:
+            self._course.task.validate(answers, targets)
+        except InputError as unread:
+            text, augment = str(unread), self._course.settings.augment
+            if text.startswith("model: "):
+                # Its fix is about evaluation mode, where the answers were read.
+                seen = text.removeprefix("model: ").split(". ")[0]
+                text = (
+                    f"model: in training mode {seen}. In evaluation mode it is read: let the factory return a network "
+                    "that answers alike in both, without auxiliary outputs or deep supervision."
+                )
+            elif ":" in augment:
+                text = f"harden.augment: {augment} returned annotations that are wrong: {text}"
+            raise InputError(text) from error
+
+    def _moved(self, optimiser: Optimizer) -> None:
+        """Let the optimiser make its step; a factory's may fail."""
+        try:
+            with UserCode():
+                optimiser.step()
+        except ModelError as error:
+            if out_of_memory(error):
+                raise
+            raise InputError(
+                f"harden.optimiser: its step fails with {said(error.cause)}. Return an optimiser of torch that takes "
+                "a step without a closure and with dense gradients, such as torch.optim.AdamW."
+            ) from error
 
     def _network(self, module: nn.Module) -> Network:
         """The module with its preprocessing, in stored values."""
@@ -119,6 +178,7 @@ class Practice:
                 if dtype is not None and inputs.is_floating_point():
                     inputs = inputs.to(dtype)
                 outputs = module(inputs) if victim.inferer is None else victim.inferer(inputs, module)
+            self._answers = outputs
             outputs = mapped(lambda part: part.to(images.dtype) if part.is_floating_point() else part, outputs)
             self._answers = outputs
             return outputs

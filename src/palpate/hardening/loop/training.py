@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
 from palpate.errors import InputError
 from palpate.hardening.contracts import Batch, Course, EpochRow, Recipe, Trained
@@ -55,6 +56,7 @@ class Training:
         self._batches = len(course.lessons)
         self._before: Weights = stored(copied(self._module))
         optimiser = course.optimiser(weights)
+        _require_theirs(optimiser, weights)
         self._processes = processes_for(self._module, optimiser, course.settings.precision)
         self._learner = Learner(self._module, optimiser, course.settings.average)
         self._progress: Progress = progress if self._processes.rank == 0 else Silence()
@@ -93,20 +95,23 @@ class Training:
         self.save()
 
     def _go_on(self, contents: Mapping[str, Any]) -> None:
-        require_same(contents["identity"], self._identity, str(self._checkpoint.path))
-        if sentence := other_versions(contents["versions"], self._versions):
-            self._progress.message(sentence)
-        self.state = State.restored(contents["state"])
-        self._best, self._last = self._kept(self.state.best), self._kept(self.state.last)
+        with self._checkpoint.readable(contents):
+            require_same(contents["identity"], self._identity, str(self._checkpoint.path))
+            changed = other_versions(contents["versions"], self._versions)
+            self.state = State.restored(contents["state"])
+            self._best, self._last = self._kept(self.state.best), self._kept(self.state.last)
         if self.state.finished:
             self._say_finished()
             return
+        if changed:
+            self._progress.message(changed)
         self._progress.start(self._course.settings.epochs, self._batches)
         for row in self.state.rows:
             self._progress.epoch(row)
         place = f" after batch {self.state.batch} of {self._batches}" if self.state.batch else ""
         self._progress.message(f"Going on with epoch {self.state.epoch}{place}.")
-        self._learner.restore(contents["learner"])
+        with self._checkpoint.readable(contents):
+            self._learner.restore(contents["learner"])
 
     def _say_finished(self) -> None:
         self._progress.message(
@@ -117,7 +122,7 @@ class Training:
             self._progress.message(event)
 
     def _kept(self, epoch: int) -> Weights:
-        return self._checkpoint.load_weights(epoch) if epoch else self._before
+        return self._checkpoint.load_weights(epoch, self._before) if epoch else self._before
 
     def save(self) -> None:
         """Write the checkpoint; only the first process does.
@@ -296,4 +301,14 @@ class Training:
             averaged=bool(state.best) and self._learner.averaged,
             events=tuple(state.events),
             finished=state.finished,
+        )
+
+
+def _require_theirs(optimiser: Optimizer, weights: list[nn.Parameter]) -> None:
+    """Refuse an optimiser that moves none of the model's weights; raises InputError."""
+    moved = {id(weight) for group in optimiser.param_groups for weight in group["params"]}
+    if not moved & set(map(id, weights)):
+        raise InputError(
+            "harden.optimiser: it holds none of the model's weights, so it would train nothing. Make it from the "
+            "parameters that your function is given."
         )

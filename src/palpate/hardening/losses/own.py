@@ -11,7 +11,7 @@ from torch import Tensor
 
 from palpate.errors import InputError
 from palpate.hardening.contracts import Loss
-from palpate.models.factory import call
+from palpate.hardening.own_parts import made_by
 from palpate.tensors import Tree, finite, leaves
 from palpate.usercode import ModelError, UserCode, said
 
@@ -23,10 +23,12 @@ class OwnLoss:
     Attributes:
         factory: `file.py:function`, for messages and comparison.
         function: gives the loss of each image (B,) from outputs and targets.
+        field: what named it, for messages.
     """
 
     factory: str
     function: Any = field(compare=False, repr=False)
+    field: str = "harden.loss"
 
     def __call__(self, outputs: Tree, targets: Tree) -> Tensor:
         """(B,), at least 0.
@@ -39,7 +41,7 @@ class OwnLoss:
                 values = self.function(outputs, targets)
         except ModelError as error:
             raise InputError(
-                f"harden.loss: {self.factory} fails with {said(error.cause)}. Correct the loss."
+                f"{self.field}: {self.factory} fails with {said(error.cause)}. Correct the loss."
             ) from error
         self._check(values, outputs)
         loss: Tensor = values
@@ -54,12 +56,12 @@ class OwnLoss:
                 else type(values).__name__
             )
             raise InputError(
-                f"harden.loss: {self.factory} returned {given} for {count} images. Return one number per image, of "
+                f"{self.field}: {self.factory} returned {given} for {count} images. Return one number per image, of "
                 f"shape [{count}], such as with reduction='none'."
             )
         if torch.is_grad_enabled() and leaves(outputs)[0].requires_grad and not values.requires_grad:
             raise InputError(
-                f"harden.loss: {self.factory} returned a loss without gradient. Compute it from the outputs, without "
+                f"{self.field}: {self.factory} returned a loss without gradient. Compute it from the outputs, without "
                 "detach, numpy or argmax."
             )
         found = values.detach()
@@ -67,13 +69,13 @@ class OwnLoss:
         wrong = ~torch.isfinite(found) & finite(outputs)
         if bool(wrong.any()):
             raise InputError(
-                f"harden.loss: {self.factory} returned {float(found[wrong][0]):g} for {int(wrong.sum())} of {count} "
+                f"{self.field}: {self.factory} returned {float(found[wrong][0]):g} for {int(wrong.sum())} of {count} "
                 "images, whose outputs are finite. Correct the loss, such as with a small number inside its logarithm."
             )
         if bool((found < 0).any()):
             raise InputError(
-                f"harden.loss: {self.factory} returned {float(found.min()):g}, and a loss is at least 0. Add what makes"
-                " its lowest value 0."
+                f"{self.field}: {self.factory} returned {float(found.min()):g}, and a loss is at least 0. Add what "
+                "makes its lowest value 0."
             )
 
 
@@ -83,11 +85,7 @@ def own_loss(factory: str, root: Path) -> Loss:
     Raises:
         InputError: the code does not exist or fails, or does not return a function.
     """
-    try:
-        made = call(factory, {}, root)
-    except InputError as error:
-        said_so = str(error).replace("model.factory", "harden.loss").replace("model.arguments", "harden.loss")
-        raise InputError(said_so) from error
+    made = made_by("harden.loss", factory, root, "a function of outputs and targets")
     if not callable(made):
         raise InputError(
             f"harden.loss: {factory} returned {type(made).__name__}. It must return a function of outputs and targets "

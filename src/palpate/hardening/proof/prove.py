@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palpate.audit.plan.identity import digest, encode
-from palpate.audit.plan.tasks import task_of
+from palpate.audit.plan.tasks import plan_task
 from palpate.audit.run.progress import Progress
 from palpate.audit.run.runner import AuditOutcome
 from palpate.audit.run.runner import audit as carry_out
@@ -83,11 +82,11 @@ def prove(
         if outcome.interrupted:
             return Proof(*folders, interrupted=True)
         write_report(RunFolder(folder))
-    shutil.copyfile(hardened.folder / FILE, folders[1] / FILE)
+    write_atomically(folders[1] / FILE, (hardened.folder / FILE).read_bytes())
     subjects = [load_subject(made, allow_pickle=allow_pickle) for made in plans]
     rows = rows_of(subjects[0], extent)
     models = [
-        Measured(subject, rows, task_of(made.task, "untargeted"), plan.run.batch, plan.seed)
+        Measured(subject, rows, plan_task(made, "untargeted"), plan.run.batch, plan.seed)
         for made, subject in zip(plans, subjects, strict=True)
     ]
     _write_checks(plan, models, eps, folders, extent, say)

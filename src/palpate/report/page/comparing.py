@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
@@ -118,6 +119,12 @@ def compare(
         InputError: the runs cannot be compared, and in which way; or a gate cannot be read.
         StorageError: a run folder is missing, damaged, or of another version.
     """
+    if gates_by not in get_args(By):
+        raise InputError(f"gates_by: '{gates_by}' is not one of its values. Known are {', '.join(get_args(By))}.")
+    if isinstance(gates, str) or not all(isinstance(gate, str | Gate) for gate in gates):
+        raise InputError('gates: give a list of texts, such as gates=["robust accuracy: at most 1 point worse"].')
+    if wrong := [type(run).__name__ for run in runs if not isinstance(run, str | Path | RunFolder)]:
+        raise InputError(f"runs: one is of type {wrong[0]}. Give the paths of run folders.")
     made = [parse_gate(gate) if isinstance(gate, str) else gate for gate in gates]
     found = compare_runs(
         runs, gates=made, gates_by=gates_by, names=names, hardened=hardened, match_names=match_names, eps=eps

@@ -287,3 +287,9 @@ def test_files_of_the_run_folder_are_read_and_the_comparison_shows_the_verdict(b
     (after.path / "checks.json").write_text("{")
     with pytest.raises(InputError, match=r"checks\.json cannot be read"):
         compare_runs([before, after])
+
+
+def test_a_floor_of_zero_allows_no_loss(tmp_path):
+    (tmp_path / "harden.json").write_text(json.dumps({"settings": {"lose_at_most": 0.04}}))
+    assert given({"lose_at_most": 0}, tmp_path).floor == 0.0
+    assert given({}, tmp_path).floor == 0.04

@@ -86,7 +86,7 @@ def given(checks: Mapping[str, Any] | None, after: Path) -> Given:
         raise InputError(f"{where}: {field}: {first['msg']}. Write it again with `palpate harden`.") from error
     return Given(
         eps=_first(found.eps, _number(harden.get("eps"))),
-        floor=_first(found.lose_at_most, _number(harden.get("settings"), "lose_at_most")) or FLOOR,
+        floor=_first(found.lose_at_most, _number(harden.get("settings"), "lose_at_most"), FLOOR) or 0.0,
         measurements={one.name: one for one in found.measurements},
     )
 
