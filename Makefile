@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # Compiled files are kept: compiling the tests takes as long as importing everything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
+.PHONY: setup ray demo test quick lint mutants reference release-notes package hooks lowest benchmark clean
 
 # nnU-Net's networks. Its U-Nets need nothing else, and its dependencies would bring a torchvision that does not fit.
 NETWORKS := dynamic-network-architectures==0.4.4
@@ -20,6 +20,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 setup: $(VENV)/.ready
+
+# Ray is large, and only the tests of a real cluster need it; without it they are skipped. `.ci/run` installs it.
+$(VENV)/.ray: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[ray]"
+	@touch $@
+
+ray: $(VENV)/.ray
 
 demo: setup
 	$(BIN)/palpate demo

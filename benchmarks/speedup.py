@@ -21,6 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from palpate.audit.engines.cluster import require_ray
+from palpate.errors import InputError
+
 MODEL = """
 import torch
 from torch import nn
@@ -144,6 +147,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         return worker(options.worker[0], Path(options.worker[1]))
+    if options.engine == "ray":
+        try:
+            require_ray(None)
+        except InputError as error:
+            sys.exit(str(error))
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), options.images)
         print(f"others' load before: {os.getloadavg()[0]:.2f}", flush=True)

@@ -64,6 +64,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise not_written(path, error) from error
 
 
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Inside this block, an error of the disk means that `path` cannot be written.
+
+    Raises:
+        StorageError: the disk is full or does not accept the file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
 def not_written(path: Path, error: OSError) -> StorageError:
     """Why a file was not written, in a sentence."""
     if error.errno == errno.ENOSPC:

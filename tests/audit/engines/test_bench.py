@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from palpate.audit.engines import worker as engine_worker
 from palpate.audit.engines.bench import Bench
-from palpate.audit.engines.contracts import Job, Ready, Refused, Setup
-from palpate.audit.engines.images import contents, unhashed, unseen
+from palpate.audit.engines.contracts import Gone, Job, Ready, Refused, Setup
+from palpate.audit.engines.images import contents, unhashed, unpack, unseen
 from palpate.audit.engines.looking import Seen, looks
 from palpate.audit.engines.queue import MOST_LOSSES, Queue
 from palpate.audit.engines.worker import Worker, load_bench, setup_of
@@ -24,7 +25,7 @@ from palpate.audit.work.artefacts import artefact_shards, run_artefact_shard
 from palpate.audit.work.shards import shards_of
 from palpate.data.cases import Case
 from palpate.data.source import Folder
-from palpate.errors import InputError
+from palpate.errors import InputError, StorageError
 from palpate.storage.runs import RunFolder, artefact_bytes
 from tests.audit import tiny
 
@@ -96,6 +97,43 @@ def test_a_worker_without_memory_halves_the_batch_and_gives_the_same_records(
         small = bench.carry_out_apart(job, tmp_path)
     assert (bench.room.wanted, small.batch) == (3, 1)
     assert small.records == one_by_one.records
+
+
+def test_a_worker_without_memory_for_the_model_is_gone_and_not_a_fault(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **named: object) -> Bench:
+        raise MemoryError
+
+    monkeypatch.setattr(engine_worker, "load_bench", full)
+    assert Worker(setup).start() == Gone("not enough memory")
+
+
+def test_a_worker_whose_disk_takes_nothing_names_its_machine(setup: Setup, tmp_path: Path) -> None:
+    worker = Worker(replace(setup, scratch=tmp_path / "missing"))
+    refused = worker.start()
+    assert isinstance(refused, Refused) and refused.kind == "storage"
+    with pytest.raises(StorageError, match=r"The worker on \S+ \(process \d+\) cannot go on: \S+missing cannot be"):
+        raise refused.error()
+    bench = load_bench(setup, tmp_path)
+    with bench.survival.subject.victim, pytest.raises(StorageError, match="missing cannot be written"):
+        bench.carry_out_apart(_job(bench), tmp_path / "missing")
+    (tmp_path / "given").write_text("a file where a folder should be")
+    with pytest.raises(StorageError, match=r"one\.png cannot be written"):
+        unpack({"/images/one.png": b""}, tmp_path / "given")
+
+
+def test_an_image_that_is_gone_in_mid_run_is_named(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "plan" / "image1.png").unlink()
+    with pytest.raises(InputError, match=r"image1\.png cannot be read: .* Put it back and run the same command again"):
+        contents(setup.subject.table, [0, 1])
+
+
+def test_copies_of_files_above_the_plan_stay_in_their_folder(setup: Setup, tmp_path: Path) -> None:
+    unpack({"/plan/../../../image.png": b"pixels"}, tmp_path / "a" / "given")
+    assert [path.relative_to(tmp_path / "a" / "given").as_posix() for path in (tmp_path / "a").rglob("*.png")] == [
+        "plan/up/up/up/image.png"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,27 @@ def test_an_address_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatc
             audit(tiny.write(tmp_path / "plan", _on_ray(place)), tmp_path / "run")
 
 
+@pytest.mark.parametrize("place", ["ray://head:10001", "http://127.0.0.1:8265", "head", ":"])
+def test_an_address_in_the_environment_that_is_none_is_named_as_such(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(engine, "find_spec", lambda name: object())
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    with pytest.raises(InputError, match=rf"^RAY_ADDRESS: '{place}' is not the address of a Ray cluster\. Give HOST"):
+        engine.require_ray(None)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match=r"^RAY_ADDRESS: nothing answers at 127\.0\.0\.1:1\."):
+        engine.require_ray(None)
+
+
+@pytest.mark.slow
+def test_a_script_that_its_own_processes_import_again_is_told_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find_spec", lambda name: object())
+    monkeypatch.setattr(engine, "talk", print)  # ends before it is connected
+    with pytest.raises(InputError, match=r"the process that connects to Ray ended .* needs the line"):
+        next(engine.Cluster(None, 1).run(iter(())))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -108,10 +129,15 @@ def cluster() -> Iterator[Any]:
 
     # Ray lets its workers wait for everything else on a busy machine.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
-    made = _patiently(partial(Cluster, initialize_head=True, head_node_args={"num_cpus": 1}))
-    made.second = _patiently(partial(made.add_node, num_cpus=1))
-    yield made
-    made.shutdown()
+    # Without the ports that a cluster takes by default, so that another one of this machine is not in the way.
+    head = {"num_cpus": 1, "include_dashboard": False, "dashboard_agent_listen_port": None}
+    made = Cluster()
+    try:
+        _patiently(partial(made.add_node, **head))
+        made.second = _patiently(partial(made.add_node, num_cpus=1))
+        yield made
+    finally:
+        made.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +161,9 @@ def _workers(pid: int, doing: bytes = b"") -> list[int]:
 
 
 def _kill_one_that_works() -> None:
+    end = time.monotonic() + 300
     while not (working := _workers(os.getpid(), b".compute")):
+        assert time.monotonic() < end, "no worker computed anything"
         time.sleep(0.005)
     os.kill(working[0], signal.SIGKILL)
 

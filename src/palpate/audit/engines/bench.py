@@ -35,7 +35,7 @@ from palpate.errors import InputError
 from palpate.storage.artefacts import ArtefactRow
 from palpate.storage.records import Record
 from palpate.storage.runs import RunFolder, artefact_bytes, shard_bytes
-from palpate.storage.writing import fleeting, write_atomically
+from palpate.storage.writing import fleeting, storing, write_atomically
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -137,7 +137,9 @@ class Bench:
         self._require_same(job)
         if not job.files and (missing := unseen(table, job.rows, self.own)):
             return Outcome(job, unseen=missing)
-        with fleeting(), tempfile.TemporaryDirectory(dir=scratch, prefix="job-") as name:
+        with storing(scratch):
+            temporary = tempfile.TemporaryDirectory(dir=scratch, prefix="job-")
+        with fleeting(), temporary as name:
             made, given = Path(name) / "made", Path(name) / "given"
             bench = self
             if job.files:

@@ -17,6 +17,7 @@ from palpate.audit.engines.contracts import EngineLostError, Gone, Job, Outcome,
 from palpate.audit.engines.crew import Hand, Message, conduct
 from palpate.audit.engines.gateway import talk
 from palpate.audit.engines.queue import Queue
+from palpate.audit.plan.checks.run import ADDRESS
 from palpate.errors import InputError
 
 _ANSWER = 5.0
@@ -38,14 +39,21 @@ def require_ray(address: str | None) -> None:
     """Refuse a cluster that cannot be used, before anything is loaded.
 
     Raises:
-        InputError: Ray is not installed, or nothing answers at the address.
+        InputError: Ray is not installed, the address is none, or nothing answers there.
     """
     if find_spec("ray") is None:
         raise InputError('run.engine: "ray" needs Ray. Install it: pip install "palpate[ray]".')
-    place = _place(address)
-    if place not in ("auto", "local") and not _answers(place):
+    place, named = _place(address), "run.address" if address else "RAY_ADDRESS"
+    if place in ("auto", "local"):
+        return
+    if not ADDRESS.fullmatch(place):
         raise InputError(
-            f"run.address: nothing answers at {place}. Start Ray there (ray start --head), or correct the address."
+            f"{named}: '{place}' is not the address of a Ray cluster. Give HOST:PORT, as `ray start --head` prints it, "
+            'or "auto" on one of its machines.'
+        )
+    if not _answers(place):
+        raise InputError(
+            f"{named}: nothing answers at {place}. Start Ray there (ray start --head), or correct the address."
         )
 
 
@@ -151,7 +159,13 @@ class Cluster:
         try:
             said: tuple[Any, ...] = self._pipe.recv()
         except (EOFError, OSError) as error:
-            raise EngineLostError(_LOST.format(place=self._place or _place(self.address))) from error
+            if not self._place:
+                raise InputError(
+                    "run.engine: the process that connects to Ray ended before it was connected. See whether the "
+                    "cluster is still there (ray status). A script that starts an audit needs the line "
+                    '`if __name__ == "__main__":` around it.'
+                ) from error
+            raise EngineLostError(_LOST.format(place=self._place)) from error
         if said[0] == "refused":
             raise InputError(said[1])
         return said[0], said[1], said[2]

@@ -8,8 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import sys
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from socket import gethostname
+from threading import Thread
 from typing import Any
 
 from palpate.audit.engines.processes import belong_to_parent
@@ -21,16 +26,24 @@ _CLOSING = 5.0
 
 
 class Actor:
-    """A worker inside Ray."""
+    """A worker inside Ray. Its machine may have another palpate or none, so this class needs nothing of palpate."""
 
-    def __init__(self, setup: bytes):
-        from palpate.audit.engines.worker import Worker
+    def __init__(self, palpate: str, setup: bytes):
+        self._palpate, self._setup = palpate, setup
 
-        self._worker = Worker(pickle.loads(setup))
+    def start(self) -> bytes | str:
+        """As `Worker.start`; a sentence if there is no such worker on this machine."""
+        try:
+            from palpate.audit.engines.worker import Worker
 
-    def start(self) -> bytes:
-        """As `Worker.start`."""
-        return pickle.dumps(self._worker.start())
+            self._worker = Worker(pickle.loads(self._setup))
+            return pickle.dumps(self._worker.start())
+        except Exception as error:
+            return (
+                f"The worker on {gethostname()} (process {os.getpid()}) has {_installed()} and this machine "
+                f"{self._palpate}, so it cannot start: {_line(error)} Install the same versions of all packages on all "
+                "machines."
+            )
 
     def compute(self, job: bytes) -> bytes:
         """As `Worker.compute`."""
@@ -55,14 +68,26 @@ def talk(pipe: Connection, place: str, setup: bytes, gpus: float) -> None:
     # Ray has no exception of its own for a cluster that cannot be used.
     except Exception as error:
         text = f"run.engine: the Ray cluster {place} cannot be used: {_line(error)}"
-        pipe.send(("refused", f"{text} If it asks for a token, set RAY_AUTH_MODE=token where palpate is started."))
+        text += " If it asks for a token, set RAY_AUTH_MODE=token where palpate is started."
+        if place == "auto" and isinstance(error, ConnectionError):
+            text = 'run.address: "auto" finds no Ray cluster on this machine. Start one (ray start --head), or give '
+            text += "the address of one as HOST:PORT."
+        pipe.send(("refused", text))
         return
     held = ray.cluster_resources()
     room = held.get("GPU", 0) / gpus if gpus else held.get("CPU", 1)
     pipe.send(("open", max(1, int(room)), ray.get_runtime_context().gcs_address))
-    with suppress(EOFError, OSError):
+    with suppress(OSError):
         _Gateway(pipe, ray.put(setup), gpus).go()
     ray.shutdown()
+
+
+def _read(pipe: Connection, asked: SimpleQueue[tuple[Any, ...] | None]) -> None:
+    """Take what the audit asks as soon as it does: two ends that both write and do not read would wait for ever."""
+    with suppress(EOFError, OSError):
+        while True:
+            asked.put(pipe.recv())
+    asked.put(None)
 
 
 class _Gateway:
@@ -70,24 +95,27 @@ class _Gateway:
         self.pipe, self.setup, self.gpus = pipe, setup, gpus
         self.actors: dict[int, Any] = {}
         self.waiting: dict[Any, int] = {}
+        self.asked: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
 
     def go(self) -> None:
+        """Until the audit closes the pipe."""
         import ray
 
+        Thread(target=_read, args=(self.pipe, self.asked), daemon=True).start()
         while True:
-            while self.pipe.poll(0 if self.waiting else 1.0):
-                self._asked(*self.pipe.recv())
-            if not self.waiting:
-                continue
+            while not (self.waiting and self.asked.empty()):
+                if (asked := self.asked.get()) is None:
+                    return
+                self._do(*asked)
             for ref in ray.wait(list(self.waiting), timeout=_TURN)[0]:
                 self._heard(ref, self.waiting.pop(ref))
 
-    def _asked(self, what: str, worker: int, given: Any = None) -> None:
+    def _do(self, what: str, worker: int, given: Any = None) -> None:
         import ray
 
         if what == "start":
             options = {"num_cpus": 1, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD", "max_restarts": 0}
-            self.actors[worker] = ray.remote(**options)(Actor).remote(self.setup)
+            self.actors[worker] = ray.remote(**options)(_by_value(Actor)).remote(_installed(), self.setup)
             self.waiting[self.actors[worker].start.remote()] = worker
         elif what == "give":
             self.waiting[self.actors[worker].compute.remote(given)] = worker
@@ -109,12 +137,29 @@ class _Gateway:
         import ray
 
         try:
-            self.pipe.send(("said", worker, ray.get(ref)))
+            said = ray.get(ref)
+            self.pipe.send(("refused", said) if isinstance(said, str) else ("said", worker, said))
         except lost as error:
             self.pipe.send(("gone", worker, _line(error)))
         except ray_errors.RayError as error:
             text = f"run.engine: a worker of Ray cannot run palpate: {_line(error)}"
             self.pipe.send(("refused", f"{text} Install the same palpate on all machines."))
+
+
+def _by_value(kind: type) -> type:
+    """The class, which workers get itself and not by its name in a palpate that they may not have."""
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[kind.__module__])
+    return kind
+
+
+def _installed() -> str:
+    """The palpate of this machine, in words."""
+    try:
+        return f"palpate {version('palpate')}"
+    except PackageNotFoundError:
+        return "no palpate"
 
 
 def _connect(place: str) -> None:
@@ -124,6 +169,8 @@ def _connect(place: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Workers are the audit; Ray would let them wait for everything else on a busy machine.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    # What Ray's C++ writes while it tries to connect would hide the sentence that follows.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     ray.init(address=place, **quiet, **({"include_dashboard": False} if place == "local" else {}))
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from palpate.data.source import Folder
 from palpate.data.table import Table
 from palpate.errors import InputError
+from palpate.storage.writing import storing
 
 Value = TypeVar("Value")
 
@@ -23,7 +24,12 @@ def below(table: Table, folder: Path) -> Table:
     """The table, read from copies below `folder`, which keep their whole absolute paths there."""
     if table.remote is not None and isinstance(table.source, Folder):
         table = replace(table, source=replace(table.source, remote=None))
-    return _moved(table, lambda path: folder / path.absolute().relative_to(path.absolute().anchor))
+    return _moved(table, lambda path: _inside(folder, path.absolute()))
+
+
+def _inside(folder: Path, path: Path) -> Path:
+    """Where the copy of a file is below `folder`, by its absolute path; `..` in it does not lead out."""
+    return folder.joinpath(*("up" if part == ".." else part for part in path.relative_to(path.anchor).parts))
 
 
 def settled(table: Table, folder: Path) -> Table:
@@ -84,17 +90,24 @@ def contents(table: Table, rows: Sequence[int]) -> dict[str, bytes]:
     for row in map(table.hold, rows):
         for place in table.files(row):
             try:
-                parts = sorted(place.iterdir()) if place.is_dir() else [place]
-                found |= {str(part.absolute()): part.read_bytes() for part in parts if part.is_file()}
+                parts = [part for part in sorted(place.iterdir()) if part.is_file()] if place.is_dir() else [place]
+                found |= {str(part.absolute()): part.read_bytes() for part in parts}
             except OSError as error:
-                raise InputError(f"{place} cannot be read: {error.strerror}.") from error
+                raise InputError(
+                    f"{place} cannot be read: {error.strerror}. It was there when the audit began. Put it back and run "
+                    "the same command again to continue; finished work is kept."
+                ) from error
     return found
 
 
 def unpack(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write contents below `folder`, where `below` looks for them."""
+    """Write contents below `folder`, where `below` looks for them.
+
+    Raises:
+        StorageError: the disk is full or does not accept a file.
+    """
     for name, data in files.items():
-        path = Path(name)
-        target = folder / path.relative_to(path.anchor)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        target = _inside(folder, Path(name))
+        with storing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)

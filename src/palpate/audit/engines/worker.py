@@ -16,7 +16,7 @@ import torch
 
 from palpate.allocator import choose_allocation
 from palpate.audit.engines.bench import Bench, ready
-from palpate.audit.engines.contracts import Job, Outcome, Ready, Refused, Setup
+from palpate.audit.engines.contracts import Gone, Job, Outcome, Ready, Refused, Setup
 from palpate.audit.engines.images import absolute, settled, unhashed
 from palpate.audit.plan.artefacts import artefact_items
 from palpate.audit.plan.items import items
@@ -27,7 +27,9 @@ from palpate.audit.subject.subject import Subject, with_own_model
 from palpate.audit.work.survival import Survival
 from palpate.defences.reject import Reject
 from palpate.errors import InputError, PalpateError, StorageError
+from palpate.memory import out_of_memory
 from palpate.storage.scratch import temporary_folder
+from palpate.storage.writing import storing
 
 if TYPE_CHECKING:
     from palpate.audit.plan.plan import Plan
@@ -118,12 +120,12 @@ class Worker:
     def __init__(self, setup: Setup):
         self._setup, self._stack = setup, ExitStack()
 
-    def start(self) -> Ready | Refused:
+    def start(self) -> Ready | Refused | Gone:
         """Load the model; call it once, before `compute`."""
         return self._said(self._load)
 
-    def compute(self, job: Job) -> Outcome | Refused:
-        """The outcome of a job."""
+    def compute(self, job: Job) -> Outcome | Refused | Gone:
+        """The outcome of a job; `Gone` if there is too little memory for one image, so that a new worker may try."""
         return self._said(lambda: self._bench.carry_out_apart(job, self._scratch))
 
     def close(self) -> None:
@@ -131,7 +133,8 @@ class Worker:
         self._stack.close()
 
     def _load(self) -> Ready:
-        self._scratch = Path(self._stack.enter_context(_folder(self._setup.scratch)))
+        with storing(self._setup.scratch or Path(os.environ.get("TMPDIR", "/tmp"))):
+            self._scratch = Path(self._stack.enter_context(_folder(self._setup.scratch)))
         self._bench = load_bench(self._setup, self._scratch)
         subject = self._bench.survival.subject
         self._stack.enter_context(repeatable(subject.device))
@@ -139,13 +142,15 @@ class Worker:
         return Ready()
 
     @staticmethod
-    def _said(work: Callable[[], Said]) -> Said | Refused:
+    def _said(work: Callable[[], Said]) -> Said | Refused | Gone:
         try:
             return work()
+        except StorageError as error:
+            return Refused(f"The worker {here()} cannot go on: {error}", "storage")
         except PalpateError as error:
-            return Refused(str(error), "storage" if isinstance(error, StorageError) else "input")
-        except Exception:
-            return Refused(traceback.format_exc(), "fault")
+            return Refused(str(error))
+        except Exception as error:
+            return Gone("not enough memory") if out_of_memory(error) else Refused(traceback.format_exc(), "fault")
 
 
 def _folder(place: Path | None) -> tempfile.TemporaryDirectory[str]:

@@ -20,7 +20,7 @@ from palpate.data.formats.raster import Original, Plain, Raster
 from palpate.data.formats.registry import FORMATS, format_of, header_of, read_scan
 from palpate.data.formats.scan import Header, Note
 from palpate.errors import InputError
-from palpate.storage.writing import fleeting
+from palpate.storage.writing import fleeting, storing
 from palpate.units import amounts
 
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ class Saver:
         """Images (B, C, *spatial) after saving and reading; NaN if one cannot be saved."""
         # Clean and altered images of the same rows come one after the other, and share what their files say.
         self._originals = {row: known for row, known in self._originals.items() if row in rows}
-        with fleeting(), TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp") as folder:
+        with storing(self.root):
+            temporary = TemporaryDirectory(dir=self.root, prefix=".saving-", suffix=".tmp")
+        with fleeting(), temporary as folder:
             read = [
                 self._one(row, image, note, Path(folder)) for row, image, note in zip(rows, images, notes, strict=True)
             ]

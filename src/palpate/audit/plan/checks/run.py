@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from palpate.audit.plan.problems import Problem
 from palpate.audit.plan.sections.run import RunSection
 
-_ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
+ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
+"""Of a Ray cluster: HOST:PORT."""
 
 
 def run_problems(run: RunSection) -> Iterator[Problem]:
@@ -21,7 +22,7 @@ def run_problems(run: RunSection) -> Iterator[Problem]:
     for name, given in (("address", run.address is not None), ("gpus", run.gpus > 0)):
         if given and run.engine != "ray":
             yield ("run", name), f'it belongs to engine = "ray", and the engine is "{run.engine}". Remove it.'
-    if run.address is not None and run.address != "auto" and not _ADDRESS.fullmatch(run.address):
+    if run.address is not None and run.address != "auto" and not ADDRESS.fullmatch(run.address):
         yield (
             ("run", "address"),
             f'\'{run.address}\' is not an address. Give HOST:PORT, such as "10.0.0.1:6379", or "auto".',
