@@ -268,8 +268,8 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
         ('age = "age"', 'age = ""', "has no column ''"),
         (
             '"age"', '"sex"',
-            r"model.inputs.age: 0.png: the column 'sex' holds words, such as 'F', and palpate expects a number. Give each "
-            r"word the number that it had in the training: \{column = \"sex\", values = \{F = 0, M = 1\}\}\.",
+            r"model.inputs.age: 0.png: the column 'sex' holds words, such as 'F', and palpate expects a number. "
+            r"Give each word the number that it had in the training: \{column = \"sex\", values = \{F = 0, M = 1\}\}\.",
         ),
         ('"age"', '["sex"]', r"model.inputs.age: 0.png: the column 'sex' holds 'F', and palpate .*Correct it"),
         ("F = 0, M", "W = 0, M", r"model.inputs.sex: 0.png: the column 'sex' holds 'F', and values has W, M"),

@@ -89,12 +89,13 @@ class Beside:
         """Refuse a column whose cells are a few words, each of which may stand for a number; raises InputError."""
         column = one.columns[0]
         place = self.columns.cells.index(column)
-        if not one.alone or table[row].cells[place] == "" or is_number(table[row].cells[place]):
+        own = table[row].cells[place]
+        if not one.alone or not own or is_number(own):
             return
         words = {case.cells[place] for case in table} - {""}
         if len(words) > 1 and not any(map(is_number, words)) and (written := numbered(column, words)):
             raise InputError(
-                f"the column '{column}' holds words, such as '{table[row].cells[place]}', and palpate expects a number. "
+                f"the column '{column}' holds words, such as '{own}', and palpate expects a number. "
                 f"Give each word the number that it had in the training: {written}."
             )
 
