@@ -44,6 +44,13 @@ def test_masks_beside_fields_of_view_and_patients(tmp_path: Path) -> None:
     assert len(table) == 2 and table[0].group == "p3" and len(layout.table("train")) == 6
 
 
+def test_labels_that_are_like_names_of_images_are_no_masks(tmp_path: Path) -> None:
+    for number in range(4):
+        save(tmp_path / f"{number}.png", (noise(6, 5, seed=number) > 99).astype(np.uint8) * 255)
+    listing(tmp_path, "cases.csv", "file,label", [f"{number}.png,{number % 2}" for number in range(4)])
+    assert find_annotated(tmp_path) == ()
+
+
 def test_volumes_of_several_structures(tmp_path: Path) -> None:
     for number in range(4):
         write(tmp_path / f"v{number}.nii.gz", scan(3, 5, 4, seed=number))

@@ -109,6 +109,28 @@ def test_folders_of_runs_and_of_other_layouts_are_passed_over(tmp_path: Path) ->
     assert find_folders(tmp_path) == ()
 
 
+@pytest.mark.parametrize(
+    ("names", "listed", "masks"),
+    [
+        (("scan/#.png", "tumour/#.png"), ("scan",), "tumour"),
+        (("scan/#.png", "tumour/#.png"), ("scan", "tumour"), None),
+        (("scan/#.png", "tumour/#.png"), (), None),
+        (("scan/#.png", "tumour/m#.png"), ("scan",), None),
+        (("scan/#.png", "liver/#.png", "spleen/#.png"), ("scan",), None),
+    ],
+)
+def test_masks_of_the_images_of_a_table_are_known_by_their_values(
+    tmp_path: Path, names: tuple[str, ...], listed: tuple[str, ...], masks: str | None
+) -> None:
+    tree(tmp_path, *names)
+    lines = [f"{folder}/0{number}.png,7,8,9,9" for folder in listed for number in range(1, 5)]
+    (tmp_path / "prompts.csv").write_text("\n".join(["image,x1,y1,x2,y2", *lines]) + "\n")
+    assert [layout.path.name for layout in found(tmp_path)] == ([masks] if masks else [])
+    for path in (tmp_path / "tumour").glob("*.png"):
+        save(path, noise(12, 12, seed=9))
+    assert find_folders(tmp_path) == (), "pictures are no masks"
+
+
 def test_a_split_that_nobody_drew_by_hand_has_fields_of_view_and_no_masks(tmp_path: Path) -> None:
     tree(tmp_path / "training", "images/#_training.png", "1st_manual/#_manual1.gif", "mask/#_training_mask.gif")
     tree(tmp_path / "test", "images/#_test.png", "mask/#_test_mask.gif")

@@ -121,8 +121,22 @@ def test_what_an_attack_contains_is_said_and_not_probed():
     assert said.index("more steps") < said.index("beat them: ") + 20 and said.count("more starts") == 1
 
 
+def test_without_a_search_of_another_kind_quality_is_not_known():
+    assert attack_quality(evidence(pgd(), probes=None)).degree == "not known"
+    assert attack_quality(evidence(pgd(), probes=())).degree == "not known", "no image could be probed"
+    assert attack_quality(evidence(pgd(), pgd(name="noise"), probes=None)).degree == "not known", "noise is no search"
+    broken = np.zeros((1, COUNT), dtype=bool)
+    broken[0, -1] = True
+    assert attack_quality(evidence(pgd(non_finite=broken), probes=None)).degree == "medium", "a doubt was seen"
+    assert attack_quality(evidence(pgd(), probes=None, searches={"pgd": ("square",)})).degree == "medium"
+    kinds = {**KINDS, "square": "gradient-free"}
+    square = replace(pgd(name="square"), forwards=np.full(COUNT, 500))
+    both = Evidence((pgd(), square), kinds, None, COUNT - 5, "8")
+    assert attack_quality(both).degree == "medium"
+    assert attack_quality(evidence(pgd(COUNT), probes=None, survivors=0)).degree == "high", "nothing was missed"
+
+
 def test_what_is_missing_makes_quality_medium_or_low():
-    assert attack_quality(evidence(pgd(), probes=None)).degree == "medium"
     assert attack_quality(evidence(pgd(), finished=False)).degree == "low"
     assert attack_quality(evidence(pgd(), failures=("An attack never ran.",))).reasons[0] == "An attack never ran."
     assert attack_quality(evidence(pgd(name="noise"), gradients=False)).degree == "medium"

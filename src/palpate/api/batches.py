@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from palpate.errors import InputError
 
 _IMAGES = ("image", "images", "img", "pixel_values", "x", "input", "inputs")
 _TARGETS = ("label", "labels", "target", "targets", "mask", "seg", "y")
+_ALIKE = 0.6
+"""Share of equal letters from which on a key is probably a name with a mistake."""
 _CHANNELS = (1, 3, 4)
 """Numbers of channels that show where the axis of channels is."""
 
@@ -95,7 +98,7 @@ def _is_pair(data: Any) -> bool:
 
 def _batch(batch: Any, named: Sequence[str]) -> Batch:
     if isinstance(batch, Mapping):
-        further = {name: _named(batch, (name,), f"input '{name}'") for name in named}
+        further = {name: _named(batch, (name,), "input") for name in named}
         return Batch(_named(batch, _IMAGES, "images"), _named(batch, _TARGETS, "labels"), further or None)
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return Batch(*batch)
@@ -114,12 +117,19 @@ def _batch(batch: Any, named: Sequence[str]) -> Batch:
 def _named(batch: Mapping[Any, Any], names: tuple[str, ...], what: str) -> Any:
     found = next((name for name in names if name in batch), None)
     if found is None:
-        keys = ", ".join(map(str, batch))
-        raise InputError(
-            f"data: a batch has the keys {keys}, and none of them is that of the {what} ({', '.join(names[:3])}). Give "
-            "pairs: ((batch[...], batch[...]) for batch in loader)."
-        )
+        keys, known = ", ".join(map(str, batch)), ", ".join(names)
+        pairs = "give pairs: ((batch[...], batch[...]) for batch in loader)."
+        alike = _alike([key for key in batch if isinstance(key, str) and key not in (*_IMAGES, *_TARGETS)], names)
+        fix = f"Rename '{alike[0]}' to '{alike[1]}', or {pairs}" if alike else f"Rename one, or {pairs}"
+        raise InputError(f"data: a batch has the keys {keys}, and none of them is that of the {what}: {known}. {fix}")
     return batch[found]
+
+
+def _alike(keys: Sequence[str], names: Sequence[str]) -> tuple[str, str] | None:
+    """The key and the name that are most alike; None if none is close."""
+    shares = {(key, name): SequenceMatcher(None, key.lower(), name).ratio() for key in keys for name in names}
+    best = max(shares, key=lambda pair: shares[pair], default=None)
+    return best if best is not None and shares[best] >= _ALIKE else None
 
 
 def plain(images: Any, targets: Any = None) -> Any:

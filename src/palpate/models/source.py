@@ -183,8 +183,8 @@ def contradictions(said: Any) -> Iterator[tuple[str, str]]:
 
 def _nnunet_contradictions(said: Any) -> Iterator[tuple[str, str]]:
     if said.nnunet is None:
-        for name in ("folds", "checkpoint"):
-            if getattr(said, name) is not None:
+        for name in ("folds", "checkpoint", "mirror", "step_size"):
+            if getattr(said, name, None) is not None:
                 yield name, "it belongs to a trained folder of nnU-Net, and none is named. Remove it, or give nnunet."
         return
     folds = () if said.folds is None else said.folds

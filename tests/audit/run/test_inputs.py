@@ -266,7 +266,12 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
     [
         ('"age"', '"years"', "has no column 'years'"),
         ('age = "age"', 'age = ""', "has no column ''"),
-        ('"age"', '"sex"', r"model.inputs.age: 0.png: the column 'sex' holds 'F', and palpate expects a number"),
+        (
+            '"age"', '"sex"',
+            r"model.inputs.age: 0.png: the column 'sex' holds words, such as 'F', and palpate expects a number. "
+            r"Give each word the number that it had in the training: \{column = \"sex\", values = \{F = 0, M = 1\}\}\.",
+        ),
+        ('"age"', '["sex"]', r"model.inputs.age: 0.png: the column 'sex' holds 'F', and palpate .*Correct it"),
         ("F = 0, M", "W = 0, M", r"model.inputs.sex: 0.png: the column 'sex' holds 'F', and values has W, M"),
         ("\nage =", "\nyears =", r"model.inputs.years: forward of Net does not take it. .*age"),
         ('lateral = {image = "side"}', "", r"model.inputs: Net.forward.*missing a required argument: 'lateral'"),
@@ -274,7 +279,7 @@ def test_cells_and_further_images_count_in_the_identity_of_their_own_row(folder:
         ('"age"', "7", r"model.inputs.age: 7 is not one of the allowed forms"),
         ('{image = "side"}', '{image = "side"}\n[model.inferer]\nflips = [[0]]', r"inputs.lateral: model.inferer eval"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_given_is_refused_before_any_attack(folder: Path, old: str, new: str, said: str) -> None:
     with pytest.raises((InputError, PlanError), match=said):
         load_subject(parsed(folder, HEAD + INPUTS.replace(old, new) + DATA))
@@ -294,6 +299,13 @@ def test_an_empty_cell_is_refused_by_the_name_of_its_image(folder: Path) -> None
     (folder / "short.csv").write_text(text.replace(",2,F,", ",,F,"))
     with pytest.raises(InputError, match=r"model\.inputs\.age: 4\.png: the column 'age' is empty.*Fill it in"):
         load_subject(parsed(folder, (HEAD + INPUTS + DATA).replace("labels.csv", "short.csv")))
+
+
+def test_one_word_among_numbers_is_a_mistake_in_a_cell(folder: Path) -> None:
+    text = (folder / "labels.csv").read_text()
+    (folder / "typed.csv").write_text(text.replace(",2,F,", ",two,F,"))
+    with pytest.raises(InputError, match=r"model\.inputs\.age: 4\.png: the column 'age' holds 'two'.*Correct it"):
+        load_subject(parsed(folder, (HEAD + INPUTS + DATA).replace("labels.csv", "typed.csv")))
 
 
 def test_a_compiled_module_is_given_its_inputs_by_name_too() -> None:

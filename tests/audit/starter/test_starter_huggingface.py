@@ -16,6 +16,7 @@ from PIL import Image
 from palpate.audit.plan.plan import Plan, parse_plan
 from palpate.audit.run.runner import audit
 from palpate.audit.starter.plan import starting_plan, unfinished
+from palpate.errors import InputError
 from palpate.storage.runs import RunFolder
 
 SIDE, COUNT = 32, 4
@@ -270,6 +271,41 @@ def test_a_prompt_that_no_column_gives_is_asked_for(
     assert asked and said in asked[0]
 
 
+@pytest.mark.parametrize(
+    ("header", "cells", "labels", "said"),
+    [
+        ("x,y,foreground", ["4,5,1", "4,5,0"], ("foreground",), ""),
+        ("px,py,qx,qy,pl,ql", ["1,2,3,4,1,0"], ("pl", "ql"), ""),
+        ("x1,y1,label1", ["4,5,1", "4,5,0"], ("label1",), ""),
+        ("click_x,click_y,point_label", ["4,5,in"], ("point_label",), "a cell holds 'in'; write 1 on the object"),
+        ("x,y,fg", ["4,5,"], ("fg",), "a cell holds nothing; write 1 on the object"),
+        ("px,py,qx,qy,pl", ["1,2,3,4,1"], None, ""),
+        ("x,y,label", ["4,5,1", "4,5,0"], None, ""),
+    ],
+)
+def test_what_a_point_marks_is_found(
+    tmp_path: Path, header: str, cells: Sequence[str], labels: tuple[str, ...] | None, said: str
+) -> None:
+    found, asked = prompted(tmp_path, header, *cells)
+    assert found.get("labels") == labels and "points" in found
+    assert [question for question in asked if said not in question] == [] and bool(asked) == bool(said)
+
+
+@pytest.mark.parametrize("column", [True, False])
+def test_a_folder_of_masks_beside_a_table_of_prompts_is_not_a_class(tmp_path: Path, column: bool) -> None:
+    (tmp_path / "scan").mkdir()
+    pictures(tmp_path / "scan")
+    (tmp_path / "tumour").mkdir()
+    for number in range(COUNT):
+        Image.fromarray(np.eye(SIDE, dtype=np.uint8) * 255).save(tmp_path / "tumour" / f"{number}.png")
+    rows = [f"scan/{n}.png,{f'tumour/{n}.png,' if column else ''}1,2,9,9" for n in range(COUNT)]
+    table(tmp_path / "prompts.csv", f"image,{'mask,' if column else ''}x1,y1,x2,y2", rows)
+    text = starting_plan(tmp_path, tmp_path)
+    assert "masks of" in text and "boxes of object" in text and "--task classification" not in text
+    with pytest.raises(InputError, match="it has no annotations for a classification"):
+        starting_plan(tmp_path, tmp_path, "classification")
+
+
 def test_a_prompt_beside_folders_of_masks_is_asked_for(tmp_path: Path) -> None:
     masks(tmp_path, "note", "word")
     (tmp_path / "cases.csv").unlink()
@@ -281,6 +317,7 @@ def test_a_prompt_beside_folders_of_masks_is_asked_for(tmp_path: Path) -> None:
     described(tmp_path / "sam", "SamModel", vision_config={})
     plan, text = started(tmp_path, finished=False)
     assert not plan.model.inputs and "columns are those of a CSV" in unfinished(text)[0][1]
+    assert unfinished(text)[0][1].endswith("put its masks there too, in a column mask")
 
 
 def test_classes_that_are_numbers_have_no_texts(tmp_path: Path) -> None:

@@ -95,6 +95,16 @@ def test_numbers_and_images_of_the_same_names_are_given_unedited(folder: Path, h
         assert victim.judge(subject.images([2])).shape == (1, 2)
 
 
+def test_a_second_view_is_not_said_to_be_left_out_where_it_is_given_to_the_model(folder: Path) -> None:
+    factory(folder, "images, view2", "view2.mean((1, 2, 3))")
+    for number in range(6):  # a picture of one value could be a mask
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + number).save(folder / f"side{number}.png")
+    inputs, _, text = started(folder)
+    assert inputs == {"view2": {"image": "view2"}} and "left out" not in text
+    said = "# Note: column 'view2' names images too: they are not attacked, and only [model.inputs] gives them to"
+    assert said in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "wanted", "said"),
     [

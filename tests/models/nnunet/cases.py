@@ -61,6 +61,8 @@ class Case:
         zeros: whether the image has a background of zeros.
         reader: class that reads its images.
         more: further keys of the configuration.
+        mirror: whether the predictor mirrors at all.
+        step: how far apart windows are.
     """
 
     size: tuple[int, ...] = (13, 15, 11)
@@ -77,6 +79,8 @@ class Case:
     zeros: bool = False
     reader: str = "SimpleITKIO"
     more: dict[str, Any] = field(default_factory=dict)
+    mirror: bool = True
+    step: float = 0.5
 
     @property
     def heads(self) -> int:
@@ -167,7 +171,8 @@ class Case:
 
     def pipeline(self, folder: Path) -> NnUNet:
         """Palpate's pipeline for its image."""
-        return pipeline_of(read_trained(folder), Told("test", self.mirrors or ())).at(self.of)
+        told = Told("test", self.mirrors or ())
+        return pipeline_of(read_trained(folder), told, mirror=self.mirror, step=self.step).at(self.of)
 
     def decided(self, folder: Path) -> np.ndarray[Any, Any]:
         """Palpate's masks: labels (*size), or 0/1 for each region (R, *size)."""
@@ -178,6 +183,9 @@ class Case:
 
 CASES = {
     "mirrored windows": Case(),
+    "without mirroring": Case(mirror=False),
+    "windows far apart": Case(size=(17, 15, 21), of=(0.9, 1.0, 1.1), step=0.85),
+    "windows close together, without mirroring": Case(patch=(8, 6), spacing=(1.2, 0.9), mirror=False, step=0.3),
     "smaller than the patch": Case(size=(6, 15, 7), mirrors=(1,)),
     "resampled": Case(of=(0.7, 1.3, 1.1)),
     "slices apart": Case(

@@ -23,7 +23,9 @@ def refereed(case: Case) -> np.ndarray[Any, Any]:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    predictor = nnUNetPredictor(
+        tile_step_size=case.step, use_mirroring=case.mirror, device=torch.device("cpu"), allow_tqdm=False
+    )
     plans = PlansManager(case.plans)
     predictor.manual_initialization(
         case.networks[0],

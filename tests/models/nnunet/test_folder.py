@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from palpate.audit.plan.identity import encode
 from palpate.audit.plan.plan import load_plan
 from palpate.audit.subject.subject import Subject, load_subject
 from palpate.errors import InputError, PlanError
 from palpate.models.loading import load_noted
 from palpate.models.nnunet import network
+from palpate.models.nnunet.pipeline import NnUNet
 from palpate.models.source import ModelSource
 from tests.models.nnunet.cases import CASES, Case, Sums
 
@@ -97,6 +99,21 @@ def test_folds_and_checkpoints_are_chosen(root: Path) -> None:
     assert len(digests) == 3
 
 
+def test_a_plan_says_whether_windows_are_mirrored_and_how_far_apart_they_are(tmp_path: Path) -> None:
+    Case().written(tmp_path / "results")
+    path = tmp_path / "plan.toml"
+    seen = []
+    for fields in ("", "mirror = true\nstep_size = 0.5", "mirror = false", "step_size = 0.75"):
+        path.write_text(PLAN.replace("bounds", f"{fields}\nbounds"))
+        pipeline = load_plan(path).model.evaluation(tmp_path)
+        assert isinstance(pipeline, NnUNet)
+        seen.append((pipeline.windows.mirrors, pipeline.windows.apart, encode(pipeline.windows)["type"]))
+    assert seen == [
+        *[((0, 1, 2), 0.5, "Windows")] * 2, ((), 0.5, "Windows"), ((0, 1, 2), 0.75, "SteppedWindows")
+    ]  # fmt: skip
+    assert "8 x 8 x 8 with Gaussian weights, 0.75 of a patch apart, mirrored" in pipeline.describe()
+
+
 def changed(path: Path, change: Callable[[Any], Any]) -> None:
     held = json.loads(path.read_text())
     change(held)
@@ -172,6 +189,9 @@ def test_what_cannot_be_audited_is_said_in_a_sentence(root: Path, harm: Callable
         ("[data]", "[model.inferer]\nsize = [8, 8, 8]\n[data]", "already describes the preprocessing"),
         ('nnunet = "results"', 'nnunet = "results"\nfolds = [0, 0]', "name each fold once"),
         ('nnunet = "results"', 'factory = "m.py:f"\nfolds = [0]', "belongs to a trained folder of nnU-Net"),
+        ('nnunet = "results"', 'factory = "m.py:f"\nmirror = false', "belongs to a trained folder of nnU-Net"),
+        ('nnunet = "results"', 'factory = "m.py:f"\nstep_size = 0.5', "belongs to a trained folder of nnU-Net"),
+        ('nnunet = "results"', 'nnunet = "results"\nstep_size = 1.5', "model.step_size: "),
     ],
 )
 def test_fields_that_do_not_fit_are_said(root: Path, old: str, new: str, says: str) -> None:

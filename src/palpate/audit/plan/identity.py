@@ -36,7 +36,7 @@ from palpate.errors import InputError
 from palpate.models.nnunet.normalising import Normalisation
 from palpate.models.nnunet.pipeline import NnUNet
 from palpate.models.nnunet.resampling import Resampling
-from palpate.models.nnunet.windows import Windows
+from palpate.models.nnunet.windows import SteppedWindows, Windows
 from palpate.postprocessing.codecs import Jpeg, Jpeg2000
 from palpate.postprocessing.export import EightBit, Rewindowed, Rounded
 from palpate.postprocessing.grids import Blurred, Resampled
@@ -77,7 +77,7 @@ _TYPES: tuple[type, ...] = (
     *(Parameter, Ladder),
     *(Reading, Smoothing, Noise, ResizePad, Filter, Quantised, Median, Denoise, Ensemble, Reject),
     *(ScreenedClassification, ScreenedMultiLabel, ScreenedSegmentation),
-    *(NnUNet, Windows, Normalisation, Resampling),
+    *(NnUNet, Windows, SteppedWindows, Normalisation, Resampling),
     *(Scale, EightBit, Rounded, Rewindowed, Jpeg, Jpeg2000, Resampled, Blurred, Weighted),
 )
 

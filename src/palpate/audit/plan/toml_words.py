@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 FILL_IN = "FILL IN"
 """Marks a line whose value cannot be read from the folder."""
 CHECK = "CHECK"
 """Marks a line that is a guess."""
+_MOST_WORDS = 8
 
 
 def path_of(path: Path, place: Path) -> str:
@@ -36,6 +37,17 @@ def key_of(name: str) -> str:
 def texts(values: Sequence[str]) -> str:
     """A list of texts."""
     return f"[{', '.join(map(text_of, values))}]"
+
+
+def numbered(column: str, words: Iterable[str]) -> str:
+    """A column of a few words that stand for numbers, as `[model.inputs]` has it; empty if there are too many words.
+
+    >>> numbered("sex", {"M", "F"})
+    '{column = "sex", values = {F = 0, M = 1}}'
+    """
+    known = sorted(words)
+    numbers = ", ".join(f"{key_of(word)} = {number}" for number, word in enumerate(known))
+    return f"{{column = {text_of(column)}, values = {{{numbers}}}}}" if len(known) <= _MOST_WORDS else ""
 
 
 def plain(text: str) -> str:

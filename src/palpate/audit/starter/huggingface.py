@@ -12,7 +12,7 @@ from palpate.audit.starter.columns import IN_A_TABLE, cells_of
 from palpate.data.cases import listed
 from palpate.data.inspect.folder import FoundClasses
 from palpate.data.inspect.found_annotations import FoundAnnotations
-from palpate.data.inspect.prompts import find_prompt
+from palpate.data.inspect.prompts import FoundPrompt, find_prompt
 from palpate.models.huggingface import HuggingFaceFacts
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -100,16 +100,30 @@ def prompt_lines(facts: HuggingFaceFacts | None, layout: FoundClasses | FoundAnn
         return []
     sheet = cells_of(layout)
     if sheet is None:
-        return ["", f"[model.inputs]  # {FILL_IN}: {_BOX}; {IN_A_TABLE}"]
+        masks = "; put its masks there too, in a column mask" if isinstance(layout, FoundAnnotations) else ""
+        return ["", f"[model.inputs]  # {FILL_IN}: {_BOX}; {IN_A_TABLE}{masks}"]
     found = find_prompt(sheet, layout.form.shape)
     if found.columns and not found.doubt:
-        what = "left, top, right, bottom in pixels" if found.box else "x and y in pixels of each point on the object"
+        what = "left, top, right, bottom" if found.box else "x and y of each point"
         word = "box" if found.box else "points"
         named = f"{word} = {{{word} = {texts(found.columns)}}}"
-        return ["", "[model.inputs]", f"{named}  # {CHECK}: {what} of the stored image"]
+        return [
+            "",
+            "[model.inputs]",
+            f"{named}  # {CHECK}: {what}, in pixels of the stored image",
+            *_label_lines(found),
+        ]
     why = found.doubt or "the table has no columns of a prompt"
     asked = f'{why}; it needs left, top, right, bottom in pixels, or points = {{points = ["x", "y"]}}'
     return ["", "[model.inputs]", f"{_BOX}  # {FILL_IN}: {asked}"]
+
+
+def _label_lines(found: FoundPrompt) -> list[str]:
+    """What each point marks; nothing if no columns say so, since a point is on the object by default."""
+    if not found.labels:
+        return []
+    asked = f"{FILL_IN}: a cell holds {plain(found.unread)}; write" if found.unread else f"{CHECK}: of each point:"
+    return [f"labels = {texts(found.labels)}  # {asked} 1 on the object, 0 beside it"]
 
 
 _BOX = 'box = {box = ["x1", "y1", "x2", "y2"]}'

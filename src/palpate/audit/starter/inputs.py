@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from palpate.audit.plan.toml_words import CHECK, FILL_IN, key_of, plain, text_of
+from palpate.audit.plan.toml_words import CHECK, FILL_IN, numbered, plain, text_of
 from palpate.audit.starter.columns import IN_A_TABLE, cells_of
 from palpate.data.cases import listed
 from palpate.data.inspect.folder import FoundClasses
@@ -14,10 +13,10 @@ from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.table_faults import is_image_name
 from palpate.data.listing import locate
 from palpate.data.sheets import Sheet
+from palpate.models.inputs.kinds import is_number
 from palpate.models.inputs.stated import stated_inputs
 from palpate.models.source import ModelSource
 
-_MOST_WORDS = 8
 _TELLING = ("age", "sex", "gender", "bmi", "view", "view2", "lateral", "age_approx")
 """Columns that models are given too, for a plan whose model does not say what it is called with."""
 
@@ -63,22 +62,13 @@ def _input(name: str, sheet: Sheet, images: Path) -> str:
 def _value(column: str, cells: Sequence[str], images: Path) -> tuple[str, str]:
     """How a plan reads a column, and the question to the user, if there is one."""
     filled = [cell for cell in cells if cell]
-    if all(map(_is_number, filled)):
+    if all(map(is_number, filled)):
         return text_of(column), ""
     if filled and all(is_image_name(cell) and locate(images, cell) for cell in filled):
         return f"{{image = {text_of(column)}}}", ""
-    words = sorted(set(filled))
-    if len(words) > _MOST_WORDS:
-        return text_of(column), "this column holds texts, and numbers are read"
-    numbers = ", ".join(f"{key_of(word)} = {number}" for number, word in enumerate(words))
-    return f"{{column = {text_of(column)}, values = {{{numbers}}}}}", "the number of each word in the training"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    if written := numbered(column, set(filled)):
+        return written, "the number of each word in the training"
+    return text_of(column), "this column holds texts, and numbers are read"
 
 
 def _key(column: str) -> str:

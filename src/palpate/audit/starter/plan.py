@@ -121,7 +121,7 @@ def _found(
     )
     # A table is more reliable than the names of folders.
     listed = [layout for layout in tables if layout.kind == "csv"]
-    rest = [layout for layout in tables if layout.kind != "csv"]
+    rest = [layout for layout in tables if layout.kind != "csv" and not _has_masks_for_classes(layout, drawn)]
     everything: list[FoundClasses | FoundAnnotations] = [*drawn, *listed, *noted, *rest]
     wanted = [layout for layout in everything if _kind(layout) in kinds] or ([] if strict else everything)
     if not wanted:
@@ -129,6 +129,12 @@ def _found(
         why = "".join(f" {text}" for text in reasons(broken(unread)))
         raise InputError(f"{folder}: it has no annotations for a {kinds[0]}. It has annotations for: {known}.{why}")
     return wanted[0], [layout for layout in everything if layout is not wanted[0]]
+
+
+def _has_masks_for_classes(layout: FoundClasses, drawn: Sequence[FoundAnnotations]) -> bool:
+    """Whether a folder that was taken for a class holds the masks of images that were found elsewhere."""
+    folders = [layout.path / name for name in layout.classes] if layout.kind == "folders" else []
+    return any(one.only_drawn_in(folder) for folder in folders for one in drawn)
 
 
 def _kind(layout: FoundClasses | FoundAnnotations) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from palpate.audit.plan.toml_words import numbered
 from palpate.audit.subject.decoded import Decoded
 from palpate.data.formats.scan import Header
 from palpate.data.table import Table
 from palpate.errors import InputError
-from palpate.models.inputs.kinds import Columns, Input, Numbers, Prompt, View, Words, columns_of
+from palpate.models.inputs.kinds import Columns, Input, Numbers, Prompt, View, Words, columns_of, is_number
 from palpate.preprocess import Preprocessing
 from palpate.preprocess.coordinates import followed
 
@@ -75,12 +76,28 @@ class Beside:
         return found
 
     def _numbers(self, one: Numbers | Words | Prompt, table: Table, row: int, header: Header) -> tuple[float, ...]:
+        if isinstance(one, Numbers):
+            self._require_no_words(one, table, row)
         numbers = one.read(dict(zip(self.columns.cells, table[row].cells, strict=True)))
         if isinstance(one, Prompt):
             if len(header.shape) != 3:
                 raise InputError("a prompt is for images of two dimensions, and this is a volume. Audit its slices.")
             one.require_inside(numbers, header.shape[2], header.shape[1])
         return numbers
+
+    def _require_no_words(self, one: Numbers, table: Table, row: int) -> None:
+        """Refuse a column whose cells are a few words, each of which may stand for a number; raises InputError."""
+        column = one.columns[0]
+        place = self.columns.cells.index(column)
+        own = table[row].cells[place]
+        if not one.alone or not own or is_number(own):
+            return
+        words = {case.cells[place] for case in table} - {""}
+        if len(words) > 1 and not any(map(is_number, words)) and (written := numbered(column, words)):
+            raise InputError(
+                f"the column '{column}' holds words, such as '{own}', and palpate expects a number. "
+                f"Give each word the number that it had in the training: {written}."
+            )
 
     def _view(self, table: Table, row: int, number: int, preprocess: Preprocessing) -> Tensor:
         count = len(self.columns.views)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from palpate.data.inspect.box_columns import box_names
 from palpate.data.inspect.boxes import boxes_of
 from palpate.data.inspect.columns import (
     named,
@@ -14,6 +13,7 @@ from palpate.data.inspect.columns import (
 from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.label_columns import finding_columns, finding_lists
 from palpate.data.inspect.mask_values import MaskValues, stored_values
+from palpate.data.inspect.prompts import prompt_columns
 from palpate.data.inspect.seen import OtherKindError, UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
 from palpate.data.inspect.table_look import TableLook
@@ -60,17 +60,15 @@ def _guess(
 
 
 def _masks(path: Path) -> FoundAnnotations | None:
-    # A box beside each mask is a prompt; tables of boxes have no masks.
-    boxes = box_names(read_csv(path).header)
-    corners = boxes.columns if boxes else ()
-    sheet = SheetLook(path, numbers=corners)
+    prompt = prompt_columns(read_csv(path).header)
+    sheet = SheetLook(path, numbers=prompt)
     columns = [
         column
         for column in path_columns(sheet.images, sheet.header, sheet.lines)
-        if column != sheet.file and column not in corners
+        if column != sheet.file and column not in prompt
     ]
     field = named(_FIELD_NAMES, columns)
-    others = [column for column in columns if column != field]
+    others = [column for column in columns if column != field and not _names_its_images(sheet, column)]
     mask = named(_MASK_NAMES, others) or next(iter(others), None)
     if mask is None:
         return None
@@ -85,6 +83,12 @@ def _masks(path: Path) -> FoundAnnotations | None:
         split=sheet.split, group=sheet.group, splits=sheet.splits,
         site=sheet.site, scanner=sheet.scanner, seen=seen,
     )  # fmt: skip
+
+
+def _names_its_images(sheet: SheetLook, column: str) -> bool:
+    """Whether a column names images of the table, as labels 0 and 1 do beside images 0.png and 1.png."""
+    images, others = ({locate(sheet.images, line.cells[name]) for line in sheet.lines} for name in (sheet.file, column))
+    return others - {None} <= images
 
 
 def _like(sheet: SheetLook, mask: str, columns: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from palpate.data.inspect.columns import LABEL_NAMES, MOST_CLASSES, named, sprea
 from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.seen import UnreadError
 from palpate.data.inspect.sheet_look import SheetLook
+from palpate.data.inspect.table_faults import is_image_name
 from palpate.data.listing import locate, visible
 from palpate.data.sheets import Line, read_csv
 from palpate.errors import InputError
@@ -72,6 +73,7 @@ def _label(sheet: SheetLook, names: BoxNames, boxed: list[Line]) -> tuple[str | 
     """The column of classes, and other possible ones; None if boxes have no class."""
     taken = (sheet.file, sheet.split, sheet.site, sheet.scanner, *names.columns)
     held = {column: {line.cells[column] for line in boxed} for column in sheet.header if column not in taken}
+    held = {column: texts for column, texts in held.items() if not any(map(is_image_name, texts))}
     few = [column for column, texts in held.items() if "" not in texts and 1 <= len(texts) <= MOST_CLASSES]
     if known := named(_LABELS, few):
         return known, ()

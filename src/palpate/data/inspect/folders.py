@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import permutations
 from pathlib import Path
 
 from palpate.data.annotations.mask_images import is_mask_image, mask_size
 from palpate.data.cases import Case
 from palpate.data.formats.images import is_jpeg
+from palpate.data.image_files import folders_in
 from palpate.data.inspect.columns import MOST_CLASSES, spread
 from palpate.data.inspect.found_annotations import FoundAnnotations
 from palpate.data.inspect.mask_candidates import Found, by_mark, by_name, split_rank
 from palpate.data.inspect.mask_rules import marked_rules, naming_of, rule_for
 from palpate.data.inspect.mask_values import stored_values
+from palpate.data.inspect.prompts import prompt_columns
 from palpate.data.inspect.seen import OtherKindError, UnreadError, look_at, reading
-from palpate.data.layouts.mask_pairs import Naming, Pairs, mask_files, paired, picture_files
+from palpate.data.inspect.sheet_look import SheetLook
+from palpate.data.inspect.table_look import TABLE_SUFFIXES
+from palpate.data.layouts.mask_pairs import Naming, Pairs, bare_path, files_in, mask_files, paired, picture_files
+from palpate.data.listing import locate, visible
+from palpate.data.sheets import read_csv
 from palpate.data.source import Folder
 from palpate.errors import InputError
 
 __all__ = ["find_folders"]
 
 _MASKS_LOOKED_AT = 10
+_MOST_STRUCTURES = 20
 _VOID = 255
 
 
@@ -33,7 +42,38 @@ def find_folders(folder: Path, unread: list[UnreadError] | None = None) -> tuple
     found = list(_tried(folder, by_name, UnreadError, unread))
     # Files that are named like masks may be something else, and then their folder may have classes.
     found = found or list(_tried(folder, by_mark, OtherKindError, unread))
+    found = found or list(_tried(folder, _by_values, OtherKindError, unread))
     return tuple(sorted(found, key=lambda layout: (split_rank(layout.images), -layout.count)))
+
+
+def _by_values(folder: Path) -> Iterator[Found]:
+    """Two folders of equal names: a table lists the pictures in one, and the other stores few values, as masks do."""
+    held = {place: names for place in folders_in(folder) if (names := files_in(place))} if folder.is_dir() else {}
+    if len(held) != 2:
+        return
+    listed = _listed(folder)
+    for images, masks in permutations(held):
+        alike = {bare_path(name) for name in held[images]} == {bare_path(name) for name in held[masks]}
+        if images in listed and masks not in listed and alike and _stores_few(masks, held[masks]):
+            yield Found(images, masks)
+
+
+def _listed(folder: Path) -> set[Path]:
+    """The folders of the images that the tables in a folder list."""
+    found = set()
+    for path in visible(folder.iterdir()):
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            with suppress(InputError):
+                sheet = SheetLook(path, numbers=prompt_columns(read_csv(path).header), repeated=True)
+                names = (locate(sheet.images, line.cells[sheet.file]) for line in spread(sheet.lines))
+                found |= {(sheet.images / name).parent for name in names if name}
+    return found
+
+
+def _stores_few(folder: Path, names: Sequence[str]) -> bool:
+    """Whether files store the numbers of a few structures, as far as some of them show."""
+    few = spread(names)[:_MASKS_LOOKED_AT]
+    return 1 <= len(stored_values(folder, few).values) <= _MOST_STRUCTURES
 
 
 def _tried(

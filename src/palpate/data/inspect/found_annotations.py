@@ -9,10 +9,12 @@ from typing import Literal
 from palpate.data.annotations.box_modes import BoxMode
 from palpate.data.annotations.labels import BoxLabels, BoxUnit, FindingLabels, LabelKind, MaskLabels
 from palpate.data.formats.forms import Form
+from palpate.data.inspect.columns import spread
 from palpate.data.inspect.seen import Seen
 from palpate.data.layouts.mask_pairs import Naming
 from palpate.data.layouts.registry import layout_named
-from palpate.data.listing import About
+from palpate.data.listing import About, locate
+from palpate.data.sheets import read_csv
 from palpate.data.table import Table, read_table
 
 __all__ = ["FoundAnnotations", "Corners", "Kind"]
@@ -104,6 +106,27 @@ class FoundAnnotations:
         form = self.form.describe() if self.equal else f"sizes differ, the first {self.form.describe()}"
         more = "".join(f"; {words}" for words in (self.unmatched, *self.notes) if words)
         return f"{self.path}: {self.count} images, {form}; {self.kind} of {', '.join(self.names)}{more}"
+
+    def only_drawn_in(self, folder: Path) -> bool:
+        """Whether a folder holds masks of these images and none of the images, as far as a few of them show."""
+        masks, images = self._mask_places()
+        return any(place.is_relative_to(folder) for place in masks) and not any(
+            place.is_relative_to(folder) for place in images
+        )
+
+    def _mask_places(self) -> tuple[set[Path], set[Path]]:
+        """Folders of masks, and folders of images."""
+        if self.kind != "masks" or self.layout not in ("masks", "table"):
+            return set(), set()
+        if self.layout == "masks":
+            return {path for path in (self.path, self.view) if path}, {self.images}
+        lines = spread(read_csv(self.path).lines)
+
+        def places(*columns: str | None) -> set[Path]:
+            named = (locate(self.images, line.cells[column]) for line in lines for column in columns if column)
+            return {(self.images / name).parent for name in named if name}
+
+        return places(self.mask, self.field, *self.others), places(self.file)
 
     def table(self, split: str | None = None) -> Table:
         """The table of one split (the first of `splits` by default), as this layout reads it.

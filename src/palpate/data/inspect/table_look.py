@@ -98,8 +98,9 @@ class TableLook:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Further columns of images, which an audit of this table does not read, in words."""
-        return tuple(f"column '{name}' names images too, and they are left out" for name in self._paths())
+        """Further columns of images, which are not audited themselves, in words."""
+        said = "names images too: they are not attacked, and only [model.inputs] gives them to the model"
+        return tuple(f"column '{name}' {said}" for name in self._paths())
 
     def look(self) -> Seen:
         """The headers of a few of its images; raises UnreadError if one cannot be read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ from palpate.metrics.validity.strength import AttackKind
 from palpate.metrics.validity.survivors import blocked
 
 Degree = Literal["high", "medium", "low"]
+Quality = Literal["high", "medium", "not known", "low"]
+Word = TypeVar("Word", bound=str)
 
 
 HALF = 0.5
@@ -108,25 +110,25 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgement(Generic[Word]):
     """One judgement with its reasons.
 
     Attributes:
-        degree: `high`, `medium` or `low`.
+        degree: `high`, `medium` or `low`; of attacks also `not known`.
         reasons: sentences; never empty.
         indicators: the signs behind a quality that is not high.
     """
 
-    degree: Degree
+    degree: Word
     reasons: tuple[str, ...]
     indicators: tuple[Indicator, ...] = field(default=())
 
 
-def attack_quality(evidence: Evidence) -> Judgement:
+def attack_quality(evidence: Evidence) -> Judgement[Quality]:
     """Could these attacks have missed something? `high`: every kind of evidence is there and nothing speaks against it.
 
     `low`: an indicator fired, no attack of several steps ran, or the run is unfinished. `medium`: evidence is missing,
-    or one image shows an indicator.
+    or one image shows an indicator. `not known`: nothing was measured that could show it.
     """
     there = _staged(evidence)
     signs = tuple(replace(one, fix=advised(one.fix, there)) for one in _indicators(evidence))
@@ -135,7 +137,7 @@ def attack_quality(evidence: Evidence) -> Judgement:
     if failed := (*_unusable(evidence), *fired):
         return Judgement("low", tuple(dict.fromkeys((*failed, *seen))), signs)
     if reasons := (*seen, *_missing(evidence)):
-        return Judgement("medium", reasons, signs)
+        return Judgement("medium" if seen or _measured(evidence) else "not known", reasons, signs)
     if not _open(evidence):
         return Judgement("high", ("The attacks beat every image at every budget, so they missed nothing.",))
     return Judgement("high", (_clean(evidence),))
@@ -144,6 +146,12 @@ def attack_quality(evidence: Evidence) -> Judgement:
 def _staged(evidence: Evidence) -> bool:
     """Whether an attack of several stages ran: `strongest` is in the plan."""
     return any(evidence.searches.get(one.attack) for one in evidence.outcomes)
+
+
+def _measured(evidence: Evidence) -> bool:
+    """Whether a search of another kind tried the same images: a probe, or an attack with or without gradients."""
+    climbed, searched = bool(_climbs(evidence)), bool(_searches(evidence))
+    return any(one.tried for one in evidence.probes or ()) or (climbed and searched) or _staged(evidence)
 
 
 def _unusable(evidence: Evidence) -> list[str]:
@@ -222,7 +230,7 @@ def _weak(evidence: Evidence) -> list[Indicator]:
 
 def _searched(evidence: Evidence) -> list[Indicator]:
     """Images that only a search without gradient beat, an attack or a stage of one, at some budget; a few are usual."""
-    free = [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "gradient-free" and not _noise(one)]
+    free = _searches(evidence)
     climbs = [(one, np.isin(one.stage, evidence.searches.get(one.attack, ()))) for one in _climbs(evidence)]
     alone, total = _alone(
         [*((one, one.success) for one in free), *((one, one.success & searched) for one, searched in climbs)],
@@ -236,6 +244,10 @@ def _searched(evidence: Evidence) -> list[Indicator]:
 
 def _climbs(evidence: Evidence) -> list[Outcome]:
     return [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "iterative"]
+
+
+def _searches(evidence: Evidence) -> list[Outcome]:
+    return [one for one in evidence.outcomes if evidence.kinds.get(one.attack) == "gradient-free" and not _noise(one)]
 
 
 def _alone(some: Sequence[tuple[Outcome, Bools]], climbs: Sequence[tuple[Outcome, Bools]]) -> tuple[int, int]:
@@ -338,7 +350,7 @@ def _clean(evidence: Evidence) -> str:
     )
 
 
-def precision(low: float | None, high: float | None, total: int, groups: int, clustered: bool) -> Judgement:
+def precision(low: float | None, high: float | None, total: int, groups: int, clustered: bool) -> Judgement[Degree]:
     """The width of the widest 95% interval of a goal's figures.
 
     Args:

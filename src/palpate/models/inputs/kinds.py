@@ -122,6 +122,14 @@ class Prompt:
             raise InputError(f"the box ({shown}) has no area. Give left, top, right, bottom.")
 
 
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a finite number."""
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
 Input = Numbers | Words | View | Prompt
 
 
@@ -197,14 +205,10 @@ def _mapping(written: Any) -> bool:
 
 
 def _number(cell: str, column: str) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    if not is_number(cell):
         fix = "Fill it in" if not cell else "Correct it"
         raise InputError(f"{_holds(cell, column)}, and palpate expects a number. {fix}, or leave the image out.")
-    return number
+    return float(cell)
 
 
 def _holds(cell: str, column: str) -> str:

@@ -17,7 +17,7 @@ from palpate.models.nnunet.network import Folds, Told
 from palpate.models.nnunet.normalising import Array, Box, Normalisation, box_of, filled
 from palpate.models.nnunet.regions import region_logits
 from palpate.models.nnunet.resampling import Resampling, resampled_size
-from palpate.models.nnunet.windows import Windows
+from palpate.models.nnunet.windows import STEP, SteppedWindows, Windows
 
 _FAR = 999.0
 """Spacing between the slices of a flat image, as a multiple of its largest pixel."""
@@ -140,10 +140,11 @@ class NnUNet:
         spacing = " x ".join(f"{length:g}" for length in self.spacing)
         patch = " x ".join(map(str, self.windows.patch))
         mirrored = f", mirrored along axes {', '.join(map(str, self.windows.mirrors))}" if self.windows.mirrors else ""
+        apart = f", {self.windows.apart:g} of a patch apart" if self.windows.apart != STEP else ""
         schemes = ", ".join(dict.fromkeys(one.scheme for one in self.channels))
         return (
             f"nnU-Net's own pipeline: crop to what is not zero, normalise ({schemes}), resample to {spacing} mm, "
-            f"windows of {patch} with Gaussian weights{mirrored}, resample back"
+            f"windows of {patch} with Gaussian weights{apart}{mirrored}, resample back"
         )
 
     def _one(self, image: Tensor, network: Any) -> Tensor:
@@ -238,8 +239,14 @@ class NnUNet:
         return logits.permute(0, *(spatial if self.reader == "picture" else reversed(spatial))).contiguous()
 
 
-def pipeline_of(trained: Trained, told: Told) -> NnUNet:
+def pipeline_of(trained: Trained, told: Told, *, mirror: bool = True, step: float = STEP) -> NnUNet:
     """The pipeline that a trained folder describes.
+
+    Args:
+        trained: the folder.
+        told: what its checkpoint says.
+        mirror: whether windows are mirrored along the axes of the checkpoint; False is `--disable_tta` of nnU-Net.
+        step: how far apart windows are, as a share of a patch; `-step_size` of nnU-Net.
 
     Raises:
         InputError: its plan names parts that palpate does not rebuild.
@@ -248,10 +255,11 @@ def pipeline_of(trained: Trained, told: Told) -> NnUNet:
     if plan.get("preprocessor_name", _PREPROCESSOR) != _PREPROCESSOR:
         raise InputError(f"model.nnunet: {path} preprocesses with {plan['preprocessor_name']}, not {_PREPROCESSOR}.")
     regions = trained.dataset.regions
+    patch, mirrors = tuple(int(n) for n in plan["patch_size"]), told.mirrors if mirror else ()
     return NnUNet(
         transpose=tuple(int(axis) for axis in trained.plans["transpose_forward"]),
         spacing=tuple(float(length) for length in plan["spacing"]),
-        windows=Windows(tuple(int(n) for n in plan["patch_size"]), told.mirrors),
+        windows=Windows(patch, mirrors) if step == STEP else SteppedWindows(patch, mirrors, step),
         channels=_channels(trained, plan),
         images=_resampling(plan, "data", path),
         logits=_resampling(plan, "probabilities", path),

@@ -26,7 +26,9 @@ KEPT = 2**28
 computed once more: part of the graphs would take memory and save little time."""
 ROOM = "PALPATE_GRAPHS"
 """Environment variable with another limit, in GiB, for machines with much memory."""
-_STEP, _SIGMA, _PEAK = 0.5, 1 / 8, 10.0
+STEP = 0.5
+"""How far apart windows are, as a share of a patch, unless a plan says otherwise."""
+_SIGMA, _PEAK = 1 / 8, 10.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Windows:
         flat = len(size) - len(self.patch)
         starts: list[list[Place]] = [[(index,) for index in range(size[0])]] if flat else []
         for length, window in zip(size[flat:], self.patch, strict=True):
-            count = math.ceil((length - window) / (window * _STEP)) + 1
+            count = math.ceil((length - window) / (window * self.apart)) + 1
             step = (length - window) / (count - 1) if count > 1 else 0.0
             firsts = [int(np.round(step * index)) for index in range(count)]
             starts.append([(slice(first, first + window),) for first in firsts])
@@ -76,6 +78,11 @@ class Windows:
         for axis in starts:
             found = [(*place, *one) for place in found for one in axis]
         return iter(found)
+
+    @property
+    def apart(self) -> float:
+        """How far apart windows are at most, as a share of a patch."""
+        return STEP
 
     @property
     def flips(self) -> list[list[int]]:
@@ -88,6 +95,22 @@ class Windows:
         flat = len(size) - len(self.patch)
         missing = [0] * flat + [max(w - n, 0) for n, w in zip(size[flat:], self.patch, strict=True)]
         return [(gap // 2, gap - gap // 2) for gap in missing]
+
+
+@dataclass(frozen=True)
+class SteppedWindows(Windows):
+    """Windows another share of a patch apart than half; a type of its own, so that stored identities of `Windows` stay.
+
+    Attributes:
+        step: this share, above 0 and up to 1.
+    """
+
+    step: float = STEP
+
+    @property
+    def apart(self) -> float:
+        """How far apart windows are at most, as a share of a patch."""
+        return self.step
 
 
 @lru_cache(maxsize=4)

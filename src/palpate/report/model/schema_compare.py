@@ -64,7 +64,7 @@ class ComparedRun(JsonObject):
     verdict: Text
     """The verdict of the run, over what is compared."""
     quality: Text
-    """Quality of its untargeted attacks: `high`, `medium` or `low`; empty without any."""
+    """Quality of its untargeted attacks: `high`, `medium`, `not known` or `low`; empty without any."""
 
 
 class Warned(JsonObject):

@@ -32,8 +32,9 @@ class GoalJudgement(JsonObject):
     """The two judgements of the figures of one goal."""
 
     goal: Text
-    quality: Literal["high", "medium", "low"]
-    """Could these attacks have missed something? `high`: everything that was tried says no."""
+    quality: Literal["high", "medium", "not known", "low"]
+    """Could these attacks have missed something? `high`: everything that was tried says no. `not known`: no probe and
+    no attack of another kind tried the same images."""
     quality_reasons: list[Text]
     indicators: list[IndicatorResult]
     """The signs that attacks failed; empty if none was seen."""

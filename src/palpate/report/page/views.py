@@ -27,9 +27,10 @@ GRADINGS = (
     ("area_under_roc", "AUROC"),
 )
 _GRAVITY = ("failure", "warning", "note", "pass")
-_DEGREES = ("low", "medium", "high")
+_DEGREES = ("low", "not known", "medium", "high")
 _QUALITY = {
     "low": "attacks may have missed much",
+    "not known": "nothing else tried these images",
     "medium": "read with care",
     "high": "no sign of a missed attack",
 }
@@ -156,7 +157,7 @@ def by_gravity(checks: Iterable[Check]) -> list[Check]:
 
 def trust(goals: Sequence[GoalJudgement]) -> list[tuple[str, str, str]]:
     """The tiles of both judgements: name, the lowest degree over the goals, and what it means; goals that differ."""
-    judged = {
+    judged: dict[str, tuple[Sequence[str], dict[str, str]]] = {
         "Attack quality": ([one.quality for one in goals], _QUALITY),
         "Precision": ([one.precision for one in goals], dict.fromkeys(_DEGREES, "by the width of the 95% intervals")),
     }

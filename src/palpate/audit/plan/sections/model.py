@@ -16,6 +16,7 @@ from palpate.models.endpoint import Endpoint
 from palpate.models.nnunet.folder import read_trained
 from palpate.models.nnunet.network import told_by
 from palpate.models.nnunet.pipeline import pipeline_of
+from palpate.models.nnunet.windows import STEP
 from palpate.models.source import ORIGINS, ModelSource
 from palpate.victim import Inferer
 from palpate.victim.inference import Flips, SlidingWindow
@@ -121,6 +122,11 @@ class ModelSection(Section):
     """Folds of `nnunet` whose logits are averaged: numbers, or `"all"` for `fold_all`. All numbered ones by default."""
     checkpoint: str | None = Field(default=None, examples=['checkpoint = "checkpoint_best.pth"'])
     """File of the weights in each fold of `nnunet`; `checkpoint_final.pth` by default."""
+    mirror: bool | None = Field(default=None, examples=["mirror = false"])
+    """Whether `nnunet` averages over mirrored windows, along the axes of its checkpoint. True by default; false is
+    `nnUNetv2_predict --disable_tta`."""
+    step_size: float | None = Field(default=None, gt=0, le=1, examples=["step_size = 0.75"])
+    """How far apart windows of `nnunet` are, as a share of a patch: `nnUNetv2_predict -step_size`. 0.5 by default."""
     timm: str | None = Field(default=None, examples=['timm = "resnet18"'])
     """A network of timm by its name; with `weights`, and `arguments` such as `{num_classes = 2, in_chans = 1}`."""
     onnx: str | None = Field(default=None, examples=['onnx = "model.onnx"'])
@@ -187,7 +193,8 @@ class ModelSection(Section):
         if self.nnunet is None:
             return self.inferer.build()
         trained = read_trained(root / self.nnunet, self.folds, self.checkpoint)
-        return pipeline_of(trained, told_by(trained, allow_pickle=allow_pickle))
+        told = told_by(trained, allow_pickle=allow_pickle)
+        return pipeline_of(trained, told, mirror=self.mirror is not False, step=self.step_size or STEP)
 
     @property
     def named(self) -> str:
