@@ -161,7 +161,7 @@ def test_what_cannot_follow_is_refused(model: Knows, images: Tensor, labels: Ten
         ((Victim(model, (0, 1)), images, labels), {"inputs": rows}, "inputs: a Victim has its own"),
         ((model, batches), {}, "the first batch has age, and another one none"),
         ((model, batches[:1]), {"inputs": rows}, "each batch has its own already"),
-        ((model, [{"image": images, "label": labels}]), {"inputs": ["age"]}, "that of the input 'age'"),
+        ((model, [{"image": images, "label": labels}]), {"inputs": ["age"]}, "that of the input: age"),
         (
             (model, DataLoader(TensorDataset(images[:3], labels[:3]), 3)),
             {"inputs": rows},
