@@ -82,7 +82,7 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
 
     many = "an interval needs more images" if math.isinf(costs.spread) else f"± {costs.spread:.0%}"
     said = [
-        f"{costs.images:,} images, {len(drawn(costs)):,} shards of up to {costs.shard} images.",
+        f"{_many(costs.images, 'image')}, {_many(len(drawn(costs)), 'shard')} of up to {counted(costs.shard, 'image')}.",
         f"Pilot: {counted(costs.piloted, 'image')}, {costs.together} at once, engine {costs.engine}, "
         f"{counted(costs.threads, 'thread')} of torch. {costs.seconds:.3g} s for each image and all attacks together "
         f"({many}).",
@@ -106,6 +106,10 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
             f"--images {min(4 * costs.batch, costs.images)} measures it."
         )
     return said
+
+
+def _many(number: int, one: str) -> str:
+    return counted(number, one).replace(str(number), f"{number:,}")
 
 
 def lasting(seconds: float) -> str:
