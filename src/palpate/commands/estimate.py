@@ -82,7 +82,8 @@ def lines(costs: Costs, workers: list[int]) -> list[str]:
 
     many = "an interval needs more images" if math.isinf(costs.spread) else f"± {costs.spread:.0%}"
     said = [
-        f"{_many(costs.images, 'image')}, {_many(len(drawn(costs)), 'shard')} of up to {counted(costs.shard, 'image')}.",
+        f"{_many(costs.images, 'image')}, {_many(len(drawn(costs)), 'shard')} of up to "
+        f"{counted(costs.shard, 'image')}.",
         f"Pilot: {counted(costs.piloted, 'image')}, {costs.together} at once, engine {costs.engine}, "
         f"{counted(costs.threads, 'thread')} of torch. {costs.seconds:.3g} s for each image and all attacks together "
         f"({many}).",

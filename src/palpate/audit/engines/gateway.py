@@ -169,8 +169,6 @@ def _connect(place: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Workers are the audit; Ray would let them wait for everything else on a busy machine.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # What Ray's C++ writes while it tries to connect would hide the sentence that follows.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     ray.init(address=place, **quiet, **({"include_dashboard": False} if place == "local" else {}))
 
