@@ -251,6 +251,9 @@ class Vanishing(tiny.Heard):
     def advance(self, shard: str, seconds: float, images: int) -> None:
         super().advance(shard, seconds, images)
         if len(self.shards) == 1:
+            # Workers would do the few shards that are left before they notice that their machine is gone.
+            for worker_process in _workers(os.getpid()):
+                os.kill(worker_process, signal.SIGKILL)
             self.cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
