@@ -133,8 +133,11 @@ def cluster() -> Iterator[Any]:
     head = {"num_cpus": 1, "include_dashboard": False, "dashboard_agent_listen_port": None}
     made = Cluster()
     try:
-        _patiently(partial(made.add_node, **head))
-        made.second = _patiently(partial(made.add_node, num_cpus=1))
+        try:
+            _patiently(partial(made.add_node, **head))
+            made.second = _patiently(partial(made.add_node, num_cpus=1))
+        except Exception as error:
+            pytest.skip(f"Ray starts no cluster on this machine: {error}")
         yield made
     finally:
         made.shutdown()
