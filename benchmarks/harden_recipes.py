@@ -5,8 +5,9 @@
 Each recipe trains from the same weights on the same images. The scores are those of the validation images that chose
 the epoch, under attacks of more steps: one on the loss that most recipes train on, and two that none trains on (the
 margin or the Dice loss, and another norm). The audited test images are not attacked. CPU minutes are those of the
-training without the choice of the epoch, which costs the same with every recipe. `--epochs`, `--images` and `--steps`
-make it smaller than the plan says. Prints a table, and appends one line of JSON per training to `--out`.
+training without the choice of the epoch, which costs the same with every recipe. `--epochs`, `--rate`, `--validation`,
+`--images` and `--steps` replace what the plan says; its settings of one recipe are left out. Prints a
+table, and appends one line of JSON per training to `--out`.
 """
 
 from __future__ import annotations
@@ -36,12 +37,10 @@ from palpate.victim import Victim
 STEPS = 30
 
 
-def smaller(plan: Plan, epochs: int | None, images: int | None) -> Plan:
-    """The plan with other epochs, and with at most so many training images; None keeps what it says."""
+def smaller(plan: Plan, images: int | None, **changes: int | float | None) -> Plan:
+    """The plan with at most so many training images and other fields of `[harden]`; None keeps what it says."""
     assert plan.harden is not None
-    harden = plan.harden
-    if epochs is not None:
-        harden = harden.model_copy(update={"epochs": epochs})
+    harden = plan.harden.model_copy(update={name: value for name, value in changes.items() if value is not None})
     if images is not None:
         harden = harden.model_copy(update={"data": harden.data.model_copy(update={"limit": images})})
     return plan.model_copy(update={"harden": harden})
@@ -152,13 +151,16 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--rate", type=float, help="instead of the plan's")
+    parser.add_argument("--validation", type=int, help="at most so many validation images, instead of the plan's limit")
     parser.add_argument("--images", type=int, help="at most so many training images, instead of the plan's limit")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the attacks")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    plan = smaller(load_plan(options.plan), options.epochs, options.images)
+    changes = {"epochs": options.epochs, "rate": options.rate, "validation_limit": options.validation}
+    plan = smaller(load_plan(options.plan), options.images, **changes)
     found = rows(plan, options.recipes, options.seeds, options.out, options.steps)
     names = list(found[0]["scores"])
     print(f"| recipe | seed | CPU minutes | {' | '.join(names)} |")
