@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from palpate.audit.plan.sections.harden import HardenSection
 from palpate.cli import main
 from palpate.errors import InputError, PlanError, StorageError
+from palpate.hardening import run
 from palpate.hardening.courses import optimiser_of
 from palpate.hardening.run import default_folder, harden_plan
 from tests.hardening import tiny
@@ -138,6 +139,16 @@ def test_a_mistake_in_the_plan_is_shown_before_the_training_is_imported(tmp_path
     with pytest.raises(SystemExit) as ended:
         main(["harden", str(tmp_path / "plan.toml")])
     assert ended.value.code == 2 and text in capsys.readouterr().err
+
+
+def test_a_training_keeps_freed_memory_as_an_audit_does(done, monkeypatch):
+    _, plan, first = done
+    asked = []
+    monkeypatch.setattr(run, "choose_allocation", lambda *, frugal: asked.append(frugal))
+    for windowed in (False, True):
+        monkeypatch.setattr(type(plan.model), "windowed", windowed)
+        harden_plan(plan, first.folder)
+    assert asked == [False, True]
 
 
 def test_weights_that_do_not_fit_are_refused_before_training(tmp_path):
