@@ -18,6 +18,7 @@ from palpate.victim.defence import JUDGE, SEARCH, Defence, Inside, Pass, defende
 from palpate.victim.draws import expected
 from palpate.victim.folding import copied, fold_batch_norms
 from palpate.victim.forms import channels_last, dtype_of, form, is_opaque, parts, shares_memory
+from palpate.victim.strided import ease_strided_inputs
 
 Precision = Literal["float32", "bfloat16"]
 MemoryLayout = Literal["contiguous", "channels_last"]
@@ -30,7 +31,8 @@ class Tuning:
 
     Attributes:
         layout: memory layout of the search copy; which one is faster depends on the network.
-        fold: fold batch norms into the convolutions before them.
+        fold: fold batch norms into the convolutions before them, and compute the gradient of a strided first
+            convolution faster.
         search: arithmetic of the search's forward and backward passes.
         forward_no_grad: arithmetic of extra forward passes without gradient (SMIA's smoothed branch).
     """
@@ -385,4 +387,6 @@ def prepare_copy(module: nn.Module, example: Tensor, tuning: Tuning) -> nn.Modul
         return module
     if tuning.layout == "channels_last":
         network = network.to(memory_format=channels_last(example))  # type: ignore[call-overload]
+    if tuning.fold:
+        ease_strided_inputs(network)
     return network.requires_grad_(False)
