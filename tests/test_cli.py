@@ -448,7 +448,7 @@ def test_the_demo_runs_one_task_and_goes_on_with_the_others(call: Call, tmp_path
     assert [path.name for path in folder.iterdir()] == ["classification"]
     for task in set(demo.DEMOS) - {"classification"}:
         _with_few_attacks(demo.write_demo(folder, task, images=2))
-    # Two threads, so the others run beside it in processes of their own.
+    # Two threads, so one of them runs beside the others in a process of its own.
     status, out, _ = call("demo", "--out", folder, "--threads", 2)
     assert status in (0, 1), "a gate may fail on two images"
     for task in demo.DEMOS:
@@ -475,7 +475,7 @@ def test_the_demo_ends_with_a_repair(call: Call, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(demo_command, "carry_out", lambda *_, **__: 0)
     monkeypatch.setattr(demo_command, "_lessons", lambda run: [])
     monkeypatch.setattr(harden_command, "carry_out", lambda path, out, proof, **_: asked.append((path, proof)) or 0)
-    status, _, err = call("demo", "--task", "classification", "--out", folder)
+    status, _, err = call("demo", "--task", "classification", "--out", folder, "--threads", 1)
     assert status == 0 and asked == [(plan, "short")]
     assert f"palpate harden {plan} --proof short" in err
     settings = load_plan(plan).harden
@@ -497,10 +497,12 @@ def test_the_demo_repairs_one_network_while_it_audits_the_others(
     monkeypatch.setattr("palpate.commands.beside.Beside", Noted)
     monkeypatch.setattr(demo_command, "carry_out", lambda plan, *_, **__: here.append(plan) or 0)
     monkeypatch.setattr(demo_command, "_lessons", lambda plan: [])
-    status, out, _ = call("demo", "--out", folder, "--threads", 2)
-    assert status == 1 and beside == [("demo", "--task", "classification", "--out", str(folder))]
-    assert here == [plans["segmentation"], plans["detection"]]
-    assert out.splitlines() == ["Segmentation:", "Detection:", "said beside"]
+    status, out, err = call("demo", "--out", folder, "--threads", 2)
+    repair = ("harden", str(plans["classification"]), "--proof", "short")
+    assert status == 1 and beside == [repair, ("demo", "--task", "detection", "--out", str(folder))]
+    assert f"palpate {' '.join(repair)}" in err
+    assert here == [plans["classification"], plans["segmentation"]]
+    assert out.splitlines() == ["Classification:", "Segmentation:", "said beside", "said beside"]
 
 
 def test_the_demo_leaves_other_folders_alone(call: Call, tmp_path: Path) -> None:

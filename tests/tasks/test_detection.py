@@ -7,6 +7,7 @@ from palpate.annotations import Boxes, Candidates, Detections
 from palpate.attacks import recipes
 from palpate.errors import InputError
 from palpate.models.detectors import CentreDetector, centre_loss
+from palpate.tasks import candidates as readings
 from palpate.tasks.boxes import matched, suppressed
 from palpate.tasks.criteria import Bipartite
 from palpate.tasks.detection import Detection
@@ -43,6 +44,41 @@ def test_suppression_is_the_sequential_one(overlap):
     for row in range(3):
         assert (~dropped[row]).nonzero().flatten().tolist() == sequential(boxes[row], labels[row], overlap)
     assert dropped.any() and not suppressed(boxes, labels, 1.0).any()
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.5, 0.8])
+def test_suppression_by_blocks_is_the_sequential_one(overlap, monkeypatch):
+    monkeypatch.setattr("palpate.tasks.boxes._BLOCK", 7)
+    test_suppression_is_the_sequential_one(overlap)
+
+
+def test_suppression_ends_after_the_block_with_the_last_box_that_is_asked_for(monkeypatch):
+    monkeypatch.setattr("palpate.tasks.boxes._BLOCK", 4)
+    left = torch.arange(12).double()[None, :, None]
+    apart = torch.cat([left, 0 * left, left + 0.5, 0 * left + 1], 2).repeat(2, 1, 1)
+    apart[1, 1:3] = apart[1, 0]
+    dropped = suppressed(apart, torch.zeros(2, 12, dtype=torch.int64), 0.5, most=3)
+    assert dropped[:, :8].tolist() == [[False] * 8, [False, True, True] + [False] * 5] and dropped[:, 8:].all()
+
+
+def test_the_same_question_is_asked_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr("palpate.tasks.candidates._suppressed", readings._Remembered())
+    monkeypatch.setattr(readings, "suppressed", lambda *given: asked.append(given) or suppressed(*given))
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(2, 9, 2, generator=generator) / 2
+    outputs = Candidates(torch.randn(2, 9, 3, generator=generator), torch.cat([corner, corner + 0.4], 2))
+    targets = Boxes(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.int64))
+    task = Detection(3)
+    first = [task.margin(outputs, targets), task.score(outputs, targets), task.predict(outputs).labels]
+    assert len(asked) == 1
+    moved = Candidates(outputs.logits, outputs.boxes.flip(1))
+    other = task.predict(moved)
+    assert len(asked) == 2
+    monkeypatch.setattr("palpate.tasks.candidates._suppressed", suppressed)
+    again = [task.margin(outputs, targets), task.score(outputs, targets), task.predict(outputs).labels]
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert torch.equal(other.boxes, task.predict(moved).boxes)
 
 
 def test_a_chain_of_boxes_keeps_every_second_one():

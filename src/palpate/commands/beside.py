@@ -33,7 +33,8 @@ class Beside:
         self._running: subprocess.Popen[str] | None = None
         self._left = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="beside")
-        self._begun: dict[Job, Future[_Said]] = {job: self._pool.submit(self._carry_out, job) for job in jobs}
+        self.jobs = tuple(jobs)
+        self._begun: dict[Job, Future[_Said]] = {job: self._pool.submit(self._carry_out, job) for job in self.jobs}
 
     def __enter__(self) -> Beside:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def demo(
 ) -> None:
     """Whole audits, offline, in a few minutes: digital phantoms and small networks for three tasks, side by side.
 
-    At the end the grading network is trained against attacks, and compared with the one before.
+    Beside its audit, the grading network is trained against attacks, and compared with the one before.
     """
     from palpate.audit.demo.folder import DEMOS, write_demo
     from palpate.audit.engines.processes import processors
@@ -41,35 +42,46 @@ def demo(
     plans = {name: write_demo(out, name) for name in names}
     for plan in plans.values():
         echo(f"The plan is {plan}. Read it, change it, and run it again: palpate audit {plan} --update", err=True)
-    # Two processes of one thread take less time than one with two. A repair takes as long as an audit.
-    apart = [name for name in names if DEMOS[name].training] if len(names) > 1 else []
-    half = (threads or processors()) // 2 if apart else 0
-    jobs = {name: ("demo", "--task", name, "--out", str(out)) for name in apart} if half else {}
-    for name in jobs:
-        echo(f"{name.capitalize()} runs beside the others and is shown at the end.", err=True)
+    repairs = [plans[name] for name in names if DEMOS[name].training and _can_train(plans[name])]
+    # Two processes of one thread take less time than one with two. A repair takes as long as an audit or two.
+    half = (threads or processors()) // 2 if repairs or names[2:] else 0
+    jobs = [_repair(plan) for plan in repairs] if half else []
+    apart = {name: ("demo", "--task", name, "--out", str(out)) for name in names[2:]} if half else {}
     worst = FINISHED
-    with Beside(jobs.values(), half, quiet=quiet) as beside:
+    with Beside([*jobs, *apart.values()], half, quiet=quiet) as beside:
+        for job in beside.jobs:
+            echo(f"Beside this, and shown at the end: palpate {' '.join(job)}", err=True)
         # What runs in this process shows its progress, and the others can be waited for.
-        for name in sorted(names, key=lambda name: name in jobs):
-            here = name not in jobs
-            status = _shown(name, plans[name], half or threads, quiet) if here else beside.status(jobs[name])
+        steps = [
+            *(partial(_audited, plans[name], half or threads, quiet) for name in names if name not in apart),
+            *(partial(beside.status, job) for job in apart.values()),
+            *(partial(beside.status, job) for job in jobs),
+            *(partial(_repaired, plan, threads, quiet) for plan in repairs if not half),
+        ]
+        for step in steps:
+            status = step()
             if status not in (FINISHED, GATE_FAILED):
                 raise typer.Exit(status)
             worst = max(worst, status)
     raise typer.Exit(worst)
 
 
-def _shown(name: str, plan: Path, threads: int | None, quiet: bool) -> int:
-    """One audit, its lessons and, if the plan says how to train, what `palpate harden PLAN --proof short` does."""
+def _repair(plan: Path) -> tuple[str, ...]:
+    return "harden", str(plan), "--proof", "short"
+
+
+def _audited(plan: Path, threads: int | None, quiet: bool) -> int:
+    """One audit and its lessons."""
     status = carry_out(plan, None, threads=threads, quiet=quiet)
-    if status not in (FINISHED, GATE_FAILED):
-        return status
-    if not quiet:
-        echo_lines("\n".join([f"{name.capitalize()}:", *(f"  {lesson}" for lesson in _lessons(plan))]))
-    if not _can_train(plan):
-        return status
-    echo(f"Now the repair: palpate harden {plan} --proof short", err=True)
-    return harden.carry_out(plan, None, "short", threads=threads, quiet=quiet) or status
+    if status in (FINISHED, GATE_FAILED) and not quiet:
+        name = plan.parent.name.capitalize()
+        echo_lines("\n".join([f"{name}:", *(f"  {lesson}" for lesson in _lessons(plan))]))
+    return status
+
+
+def _repaired(plan: Path, threads: int | None, quiet: bool) -> int:
+    echo(f"Now the repair: palpate {' '.join(_repair(plan))}", err=True)
+    return harden.carry_out(plan, None, "short", threads=threads, quiet=quiet)
 
 
 def _can_train(plan: Path) -> bool:

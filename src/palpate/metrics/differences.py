@@ -153,10 +153,10 @@ def _pooled(first: Estimate, second: Estimate, drawn: Floats, resampling: Resamp
 
 def _student(value: float, drawn: Floats, groups: int) -> float:
     """Two-sided p of a difference over its bootstrap standard error."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     error = float(drawn.std(ddof=1)) * float(np.sqrt(groups / (groups - 1)))
-    return float(2 * t.sf(abs(value) / error, groups - 1))
+    return float(2 * stdtr(groups - 1, -abs(value) / error))
 
 
 def _nothing(first: Estimate, second: Estimate, note: str) -> Difference:

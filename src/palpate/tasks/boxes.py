@@ -11,27 +11,60 @@ from palpate.models.detectors.geometry import area, from_centres, giou, iou, pai
 __all__ = ["area", "from_centres", "giou", "iou", "matched", "pairwise_iou", "suppressed"]
 
 
-def suppressed(boxes: Tensor, labels: Tensor, overlap: float) -> Tensor:
+_BLOCK = 100
+"""Boxes that are compared with the kept ones at once: few enough that most pairs are never formed."""
+
+
+@torch.no_grad()
+def suppressed(boxes: Tensor, labels: Tensor, overlap: float, most: int | None = None) -> Tensor:
     """Which boxes greedy suppression drops (B, N) bool: those that overlap a kept box of higher rank and their class.
 
-    Box i is dropped if a kept box j < i of the same class has IoU(i, j) > overlap. That rule is repeated until
-    nothing changes. The first t boxes are right after t rounds, so the result is the sequential one. The number of
-    rounds is the length of the longest chain of overlapping boxes.
+    Box i is dropped if a kept box j < i of the same class has IoU(i, j) > overlap. Boxes go in blocks, by rank: a
+    block meets the boxes that are kept before it, and then itself.
 
     Args:
         boxes: (B, N, 4), highest confidence first.
         labels: (B, N) classes; boxes of different classes never suppress each other.
         overlap: IoU above which a box is a duplicate; 1 or more switches suppression off.
+        most: kept boxes that are asked for; what follows the block in which every image has them is dropped.
     """
     count = boxes.shape[1]
     dropped = torch.zeros_like(labels, dtype=torch.bool)
     if overlap >= 1 or count < 2:
         return dropped
-    duplicate = (pairwise_iou(boxes, boxes) > overlap) & (labels[:, :, None] == labels[:, None])
-    # Entry (i, j): j comes before i and would drop it.
-    duplicate = duplicate.tril(-1)
-    for _ in range(count):
-        now = (duplicate & ~dropped[:, None]).any(2)
+    for begin in range(0, count, _BLOCK):
+        kept = (~dropped[:, :begin]).sum(1)
+        if most is not None and begin and int(kept.min()) >= most:
+            dropped[:, begin:] = True
+            break
+        block = slice(begin, begin + _BLOCK)
+        here, classes = boxes[:, block], labels[:, block]
+        gone = torch.zeros_like(classes, dtype=torch.bool)
+        if begin:
+            # Kept ones come first, in their order; what fills up the rows of other images has no class.
+            first = dropped[:, :begin].byte().argsort(dim=1, stable=True)[:, : int(kept.max())]
+            known = labels[:, :begin].masked_fill(dropped[:, :begin], -1).gather(1, first)
+            gone = _duplicate(here, classes, boxes.gather(1, first[..., None].expand(-1, -1, 4)), known, overlap).any(2)
+        dropped[:, block] = _among(_duplicate(here, classes, here, classes, overlap).tril(-1), gone)
+    return dropped
+
+
+def _duplicate(boxes: Tensor, labels: Tensor, others: Tensor, classes: Tensor, overlap: float) -> Tensor:
+    """Which boxes (B, N) are duplicates of which others (B, M)."""
+    return (pairwise_iou(boxes, others) > overlap) & (labels[:, :, None] == classes[:, None])
+
+
+def _among(before: Tensor, gone: Tensor) -> Tensor:
+    """Which boxes of a block are dropped (B, N), by those before the block (`gone`) or by its kept ones.
+
+    Entry (i, j) of `before`: j has a higher rank and would drop i. That rule is repeated until nothing changes. The
+    first t boxes are right after t rounds, so the result is the sequential one; the number of rounds is the length of
+    the longest chain of overlapping boxes.
+    """
+    weights, dropped = before.float(), gone
+    for _ in range(before.shape[1]):
+        by_kept = torch.bmm(weights, (~dropped)[..., None].float())[..., 0] > 0
+        now = gone | by_kept
         if torch.equal(now, dropped):
             break
         dropped = now

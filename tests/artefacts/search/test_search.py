@@ -187,7 +187,8 @@ def test_the_model_as_given_judges_what_a_rough_search_found():
     )
     with torch.no_grad():
         judged = TASK.margin(module(found.worst.images), torch.zeros(2, dtype=torch.int64)).double()
-    assert torch.equal(found.worst.margin, judged)
+    # Batches of other sizes round otherwise on some processors; bfloat16 would be a thousand times further off.
+    torch.testing.assert_close(found.worst.margin, judged, rtol=1e-5, atol=0)
     assert found.queries["judge"].tolist() == [1, 1] and bool((found.worst.margin <= found.worst_of_k.margin).all())
 
 
