@@ -8,6 +8,7 @@ import sys
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_MMAP_MAX = -4
 _ONE_GIB = 1 << 30
 
 
@@ -35,7 +36,9 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _ONE_GIB) and mallopt(_M_TRIM_THRESHOLD, _ONE_GIB))
+    # glibc before 2.35 refuses a threshold above 32 MiB; there no block is mapped on its own.
+    inside = mallopt(_M_MMAP_THRESHOLD, _ONE_GIB) or mallopt(_M_MMAP_MAX, 0)
+    return bool(inside and mallopt(_M_TRIM_THRESHOLD, _ONE_GIB))
 
 
 def trim_freed_memory() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from palpate.api.attacking import looked_at, victim_given
 from palpate.api.inputs import images_from, labels_from, targets_from
+from palpate.api.tasks import of_task, task_named
 from palpate.certificates.decisions import Decisions, voted
 from palpate.certificates.image import certify_image
 from palpate.certificates.opponent import Attacker, unsmoothed
@@ -51,7 +52,7 @@ def certify(
     defences: Sequence[Defence] = (),
     outputs: Outputs | None = None,
     output: str | int | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     seed: int = 0,
     batch: int = 32,
 ) -> Certificates:
@@ -86,7 +87,8 @@ def certify(
         defences: what stands around the module, as in `palpate.attack`; the noise is outside of them.
         outputs: what the module returns, as in `palpate.attack`.
         output: name or place of the output to use, as in `palpate.attack`.
-        task: what the outputs mean; a classification by default.
+        task: what the outputs mean; a classification by default. "segmentation" and "multilabel" are enough where the
+            output says how many structures or findings there are.
         seed: makes the noise repeatable. The noise of an image depends on it and on the place of the image only.
         batch: noisy copies that are evaluated at once.
 
@@ -98,8 +100,9 @@ def certify(
         victim = victim_given(
             module, bounds, outputs, output, preprocess=preprocess, inferer=inferer, defences=defences
         )
-        targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
+        task = task_named(task, victim, images)
+        targets = labels_from(images, targets) if task is None else of_task(task, images, targets_from(images, targets))
         scale = Scale(victim.bounds, step=None, window=getattr(victim.preprocess, "window", None), known=True)
         settings = Settings(
             sigma=_size("sigma", sigma, scale), samples=samples, select=select, confidence=confidence, tau=tau,

@@ -16,11 +16,13 @@ from torch.optim import Optimizer
 from palpate import catalog
 from palpate.api.attacking import looked_at, victim_given
 from palpate.api.inputs import ball_from, images_from, labels_from, scale_of, targets_from
+from palpate.api.tasks import of_task, task_named
 from palpate.api.training import (
     lists_as_tuples,
     loss_given,
     optimiser_given,
     require_module,
+    require_progress,
     require_threat,
     threat_at,
     validation_given,
@@ -98,7 +100,7 @@ def harden(
     unit: str | None = None,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     inferer: Inferer | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     loss: Loss | None = None,
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
     seed: int = 0,
@@ -131,7 +133,8 @@ def harden(
         unit: unit of the values, for eps as text, as in `palpate.attack`.
         preprocess: differentiable map from stored values to the module's input.
         inferer: how the module is evaluated on whole images; windows are trained one by one.
-        task: what the outputs mean; a classification by default.
+        task: what the outputs mean; a classification by default. "segmentation" and "multilabel" are enough where the
+            output says how many structures or findings there are.
         loss: the training loss of each image (B,) from outputs and targets.
         optimiser: makes the optimiser from the parameters.
         seed: root of all random numbers.
@@ -144,18 +147,21 @@ def harden(
     """
     with torch.inference_mode(False), torch.enable_grad():
         given = settings_of(recipe, settings)
+        require_progress(progress)
         require_threat(eps, threat, limits)
         require_module(module)
         loss, optimiser = loss_given(loss), optimiser_given(optimiser)
         images = images_from(images)
         victim = _own_copy(victim_given(module, bounds, None, None, preprocess=preprocess, inferer=inferer))
         require_trainable(victim.module)
-        targets = labels_from(images, targets) if task is None else targets_from(images, targets)
         check_bounds(images, victim.bounds)
+        task = task_named(task, victim, images)
+        targets = labels_from(images, targets) if task is None else of_task(task, images, targets_from(images, targets))
         task = looked_at(victim, images, targets, task, None, stated=False)
         ball, budget = _threat(threat, norm, eps, scale_of(victim, unit))
         if validation is not None:
             validation = validation_given(validation, images, victim.bounds)
+            validation = validation[0], of_task(task, *validation)
         rows, kept = _halves(images, targets, limits, validation, groups, given, seed)
         course = _course(victim, task, ball, budget, rows, kept, given, seed)
         course = replace(course, loss=loss or course.loss, optimiser=optimiser or course.optimiser)

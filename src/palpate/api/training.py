@@ -81,6 +81,16 @@ def require_threat(eps: Any, threat: Any, limits: Any) -> None:
         raise InputError(f"limits: it is of type {type(limits).__name__}. Give palpate.Limits(...), or leave it out.")
 
 
+def require_progress(progress: Any) -> None:
+    """Refuse what cannot be told how a training proceeds; raises InputError."""
+    missing = [name for name in ("start", "step", "epoch", "message") if not callable(getattr(progress, name, None))]
+    if progress is not None and missing:
+        raise InputError(
+            f"progress: {progress!r} has no method {', '.join(missing)}. Give an object like "
+            "palpate.hardening.loop.progress.Silence, or leave it out."
+        )
+
+
 def threat_at(threat: Callable[[float], Threat], eps: float) -> None:
     """Try the user's threat; raises InputError if it fails or is none."""
     try:

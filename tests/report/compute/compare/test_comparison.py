@@ -244,7 +244,7 @@ def test_images_that_only_one_run_has_are_left_out_if_names_are_matched(copies):
 def test_labels_that_differ_under_one_name_are_refused(copies):
     second = relabelled(RunFolder(copies[1]), data={"fingerprint": "other"})
     rewritten_all(second, lambda record: replace(record, label=(record.label + (record.row == 3)) % 5))
-    refused(copies, "the label differs for 1 images", "row 3 of A", match_names=True)
+    refused(copies, "the label differs for 1 image of", "row 3 of A", match_names=True)
 
 
 # -- warnings ------------------------------------------------------------------------------------------------------

@@ -118,8 +118,9 @@ def _require_same_truth(
         if wrong:
             rows = sorted(mine.rows[here[name]] for name in wrong)
             raise InputError(
-                f"{one.named} and {two.named} cannot be compared: the {what} differs for {len(wrong)} images of the "
-                f"same name, the first is row {rows[0]} of {one.letter}. Audit both with the same table."
+                f"{one.named} and {two.named} cannot be compared: the {what} differs for {len(wrong)} "
+                f"image{'' if len(wrong) == 1 else 's'} of the same name, the first is row {rows[0]} of {one.letter}. "
+                "Audit both with the same table."
             )
 
 

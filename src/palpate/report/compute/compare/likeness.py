@@ -78,8 +78,8 @@ def refuse_other_tasks(first: Side, other: Side) -> None:
     for what, mine, theirs in checks:
         if mine != theirs:
             raise InputError(
-                f"{first.named} and {other.named} cannot be compared: {what} differs, {_shown(mine)} in {first.letter} "
-                f"and {_shown(theirs)} in {other.letter}. Audit both with the same [task]."
+                f"{first.named} and {other.named} cannot be compared. Not equal: {what}, {_shown(mine)} in "
+                f"{first.letter} and {_shown(theirs)} in {other.letter}. Audit both with the same [task]."
             )
     if first.description.data.unit != other.description.data.unit:
         raise InputError(
