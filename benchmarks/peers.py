@@ -176,13 +176,14 @@ RACES: dict[str, Race] = {
 }
 
 
-def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int) -> None:
+def write_table(rows: list[tuple[str, Contender]], figures: dict[str, object], rounds: int, chosen: str) -> None:
     """The full table, with versions and machine."""
     lines = [
         f"# Speed compared with other libraries, {date.today().isoformat()}",
         "",
         f"`python -m benchmarks.peers`, {rounds} round(s), contenders in turn; {torch.get_num_threads()} threads, "
         f"{os.cpu_count()} cores, torch {torch.__version__}. Only ratios within one table are meaningful.",
+        f"*Mixed precision* may choose bfloat16 and chose {chosen}.",
         "",
         "| where | contender | median s | robust accuracy |",
         "| --- | --- | --- | --- |",
@@ -227,7 +228,7 @@ def main() -> None:
             rows += [(where, contender) for contender in contenders]
             figures |= found
     if options.only is None:
-        write_table(rows, figures, rounds)
+        write_table(rows, figures, rounds, world.mixed.search)
     print(json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()}))
 
 
