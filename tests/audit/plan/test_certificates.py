@@ -88,7 +88,7 @@ def gated(gate: str, section: str = "sigma = 10\nradii = [4, 8]", text: str = ti
         ("", "sigma = 10", "gates[0].radius: it is missing. Add radius = and one of the certified ones: 0, 2.5, 5"),
         ("radius = 5", "sigma = 10\nradii = [4, 8]", "gates[0].radius: 5 is not certified. Known are, in stored "
          "values: 0, 4, 8; more are named in certificates.radii."),
-        ("radius = nan", "sigma = 10", "gates[0].radius: nan is not certified"),
+        ("radius = nan", "sigma = 10", "gates[0].radius: nan must be a finite number"),
         ('radius = "far"', "sigma = 10", "gates[0].radius: 'far' is not a budget"),
         ("radius = 4", "sigma = [5, 10]\nradii = [4]", "gates[0].sigma: the certificates have several. Add sigma = and "
          "one of them: 5, 10."),

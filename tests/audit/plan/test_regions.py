@@ -134,7 +134,7 @@ def plan(threat: str, data: str = "", attack: str = "bim") -> str:
         ("channels = [1.0, 1.5]", "threat.channels[1]: 1.5 must be a share of the budget"),
         ("channels = [0.0]", "threat.channels: no channel may change"),
         ("channels = [1.0, 0.5]\ntied = true", "threat.channels: tied channels get the same change"),
-        ("smooth = inf", "threat.smooth: inf must be a width in pixels, at most 1024"),
+        ("smooth = inf", "threat.smooth: inf must be a finite number"),
         ("smooth = -1.0", "threat.smooth: -1.0 must be 0.* or more"),
     ],
 )

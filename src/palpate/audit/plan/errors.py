@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -157,7 +158,9 @@ def _sentence(detail: ErrorDetails, key: Key, owner: type[BaseModel], field: Fie
             (limit,) = context.values()
             text = f"{_shown(value)} must be {_LIMITS[kind].format(limit=f'{limit:.12g}')}.{example}"
         case kind if kind in _WANTED:
-            text = f"{_shown(value)} must be {_WANTED[kind]}.{example}"
+            # A field that takes whole numbers or others says first that nan is not a whole number.
+            endless = isinstance(value, float) and not math.isfinite(value)
+            text = f"{_shown(value)} must be {_WANTED['finite_number' if endless else kind]}.{example}"
         case _:
             text = f"{detail['msg'].rstrip('.')}.{example}"
     return text
