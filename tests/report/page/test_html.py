@@ -16,6 +16,7 @@ from palpate.report.model.description import read_description
 from palpate.report.model.schema_quality import GoalJudgement
 from palpate.report.model.words import percent, ratio
 from palpate.report.page import views
+from tests.report import world
 from tests.report.known import render
 from tests.report.pages import Page, section
 from tests.report.world import ATTACKS, FEW, HOSTILE, PLAIN, Patients, make_run, shard
@@ -256,3 +257,10 @@ def test_the_tiles_of_trust_show_the_lowest_of_all_goals_and_name_them():
     assert precision == ("Precision", "high", "by the width of the 95% intervals")
     assert views.trust(goals[:1])[0] == ("Attack quality", "high", "no sign of a missed attack")
     assert views.trust([]) == []
+
+
+@pytest.mark.parametrize(("count", "classes"), [(6, ""), (7, "many")])
+def test_a_page_with_many_budgets_is_laid_out_for_them(count, classes, monkeypatch, tmp_path):
+    monkeypatch.setattr(world, "EPS", tuple(0.25 * (place + 1) for place in range(count)))
+    page = Page(render(make_run(tmp_path / "run", images=20, attacks=FEW, pictures=0)))
+    assert [attrs["class"] for attrs in page.all("body")] == [classes]
