@@ -177,3 +177,12 @@ def test_few_patients_and_no_interval_are_not_precise():
 
 def test_images_for_a_narrow_interval_grow_with_the_square_of_the_width():
     assert "about 400" in precision(0.3, 0.5, 100, 100, False).reasons[1]
+
+
+def test_attacks_that_together_beat_every_image_at_every_budget_missed_nothing():
+    def judged(second: int):
+        apart = pgd(12), pgd(second, name="smia", first=12)
+        return attack_quality(replace(evidence(*apart, probes=None, survivors=0), kinds={**KINDS, "smia": "iterative"}))
+
+    assert judged(COUNT - 12).degree == "high" and "missed nothing" in judged(COUNT - 12).reasons[0]
+    assert judged(COUNT - 13).degree == "not known" and "were not probed" in judged(COUNT - 13).reasons[0]

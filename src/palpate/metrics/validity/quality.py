@@ -167,10 +167,15 @@ def _unusable(evidence: Evidence) -> list[str]:
 
 
 def _open(evidence: Evidence) -> bool:
-    """Whether some image was not beaten at some budget, so that something may have been missed."""
-    return bool(evidence.survivors) or any(
-        bool((outcome.eligible & ~outcome.success.all(axis=0)).any()) for outcome in evidence.outcomes
-    )
+    """Whether at some budget no attack beat some image, so that something may have been missed."""
+    if evidence.survivors or not evidence.outcomes:
+        return bool(evidence.survivors)
+    eligible = np.any([one.eligible for one in evidence.outcomes], axis=0)
+    budgets = {float(eps) for one in evidence.outcomes for eps in one.eps}
+    beaten = [
+        np.any([won for one in evidence.outcomes for won in one.success[one.eps == eps]], axis=0) for eps in budgets
+    ]
+    return bool((eligible & ~np.all(beaten, axis=0)).any())
 
 
 def _indicators(evidence: Evidence) -> list[Indicator]:
