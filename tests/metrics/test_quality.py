@@ -179,10 +179,19 @@ def test_images_for_a_narrow_interval_grow_with_the_square_of_the_width():
     assert "about 400" in precision(0.3, 0.5, 100, 100, False).reasons[1]
 
 
-def test_attacks_that_together_beat_every_image_at_every_budget_missed_nothing():
-    def judged(second: int):
-        apart = pgd(12), pgd(second, name="smia", first=12)
-        return attack_quality(replace(evidence(*apart, probes=None, survivors=0), kinds={**KINDS, "smia": "iterative"}))
+def both(first: np.ndarray, second: np.ndarray, eps=(8.0,)):
+    """The judgement of two climbs without probes."""
+    climbs = outcome("pgd", first, eps=eps), outcome("smia", second, eps=eps)
+    return attack_quality(Evidence(climbs, {"pgd": "iterative", "smia": "iterative"}, None))
 
-    assert judged(COUNT - 12).degree == "high" and "missed nothing" in judged(COUNT - 12).reasons[0]
-    assert judged(COUNT - 13).degree == "not known" and "were not probed" in judged(COUNT - 13).reasons[0]
+
+def test_attacks_that_together_beat_every_image_at_every_budget_missed_nothing():
+    fell = np.arange(COUNT)[None] < 12
+    assert both(fell, ~fell).degree == "high" and "missed nothing" in both(fell, ~fell).reasons[0]
+    one_left = ~fell & (np.arange(COUNT) > 12)
+    assert both(fell, one_left).degree == "not known" and "were not probed" in both(fell, one_left).reasons[0]
+
+
+def test_images_that_only_a_larger_budget_beat_may_have_been_missed_at_the_smaller():
+    fell = np.stack([np.arange(COUNT) < 12, np.ones(COUNT, dtype=bool)])
+    assert both(fell, fell, eps=(4.0, 8.0)).degree == "not known"

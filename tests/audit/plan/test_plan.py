@@ -152,11 +152,7 @@ BAD = [
     ("bounds = [0, 255]", "bounds = [255, 0]", "model.bounds: (255, 0) must be two finite numbers"),
     ("bounds = [0, 255]", "bounds = [0]", "model.bounds"),
     ("bounds = [0, 255]", 'bounds = [0, "255"]', 'model.bounds[1]: "255" must be a number. For example: bounds ='),
-    (
-        "bounds = [0, 255]",
-        "bounds = [0, inf]",
-        "model.bounds[1]: inf must be a finite number. For",
-    ),
+    ("bounds = [0, 255]", "bounds = [0, inf]", "model.bounds[1]: inf must be a finite number. For"),
     ("arguments = {depth = 18}", 'torchscript = "m.ts"', "model.torchscript: factory is given already"),
     ('factory = "model.py:build"', 'torchscript = "m.ts"', "model.weights: torchscript brings its own weights"),
     ("size = [112, 112]", "size = [112, 0]", "model.preprocess.size: [112, 0] must be positive"),

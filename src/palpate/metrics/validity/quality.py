@@ -13,6 +13,7 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from palpate.metrics.panel import Bools, Outcome
+from palpate.metrics.robustness import beaten_within, reach
 from palpate.metrics.validity.health import FEW_GROUPS, FEW_IMAGES, MANY
 from palpate.metrics.validity.indicators import (
     BEHIND,
@@ -171,11 +172,9 @@ def _open(evidence: Evidence) -> bool:
     if evidence.survivors or not evidence.outcomes:
         return bool(evidence.survivors)
     eligible = np.any([one.eligible for one in evidence.outcomes], axis=0)
-    budgets = {float(eps) for one in evidence.outcomes for eps in one.eps}
-    beaten = [
-        np.any([won for one in evidence.outcomes for won in one.success[one.eps == eps]], axis=0) for eps in budgets
-    ]
-    return bool((eligible & ~np.all(beaten, axis=0)).any())
+    nearest = reach(evidence.outcomes, [one.success for one in evidence.outcomes], len(eligible))
+    smallest = min((float(eps) for one in evidence.outcomes for eps in one.eps), default=np.inf)
+    return bool((eligible & ~beaten_within(nearest, smallest)).any())
 
 
 def _indicators(evidence: Evidence) -> list[Indicator]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ def model_problems(section: ModelSection, table: str = "model") -> Iterator[Prob
             field, text = split(error, tuple(type(section.endpoint).model_fields))
             yield (table, "endpoint", *field), text
     low, high = section.bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not low < high:
         yield (table, "bounds"), f"({low:g}, {high:g}) must be two finite numbers, the lower one first."
     if section.nnunet is not None:
         for name in ("preprocess", "inferer"):

@@ -106,7 +106,7 @@ class DataSection(_Layouts):
     """Unit of the values, if the files do not say it (NIfTI, PNG). DICOM files of CT are in HU without it."""
     modality: Modality | None = Field(default=None, examples=['modality = "endoscopy"'])
     """What kind of images these are, for artefacts, if the files do not say it. DICOM files do; values in HU are CT."""
-    nan: float | None = Field(default=None, allow_inf_nan=False, examples=["nan = -1024"])
+    nan: float | None = Field(default=None, examples=["nan = -1024"])
     """Value that replaces NaN, such as the background of a registered volume. Copies store it in place of NaN."""
     limit: int | None = Field(default=None, ge=1, examples=["limit = 100"])
     """Audit at most this many images, every class in proportion."""
